@@ -1,0 +1,5 @@
+//! Builds without CUDA kernels: the CPU backend needs nothing from here yet.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+}

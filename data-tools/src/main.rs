@@ -1,0 +1,2 @@
+//! `cxr-data`: data sets into shards.
+fn main() {}

@@ -1,0 +1,10 @@
+//! A training engine for image-text transformers on chest X-rays and radiology reports.
+//!
+//! Layers, each knowing only those before it: `rng`, `fsio`, `shard`, `text` < `backend` < `ops` <
+//! `autograd` < `model` < `data`, `objective` < `optim`, `train`, `apps` < `report` < `cli`.
+
+pub mod data;
+pub mod model;
+pub mod objective;
+pub mod optim;
+pub mod rng;

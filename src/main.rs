@@ -1,0 +1,2 @@
+//! `cxr-engine`: the command.
+fn main() {}

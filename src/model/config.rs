@@ -1,0 +1,153 @@
+//! What shapes a model: presets and their fields (method.md, 2).
+
+use serde::{Deserialize, Serialize};
+
+/// How the pooled state of a segment is taken for contrast and retrieval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// The state of the segment's `[CLS]` token.
+    Cls,
+    /// The mean over all tokens of the segment.
+    Mean,
+}
+
+/// Shape of the model. Every field is shape-bearing: a checkpoint only fits the same values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Width C of the token states.
+    pub width: usize,
+    /// Attention heads; `width / heads` must be 32, 64 or 128.
+    pub heads: usize,
+    /// Hidden width of the MLP, usually `4 * width`.
+    pub mlp: usize,
+    /// Side of the square image in pixels.
+    pub image: usize,
+    /// Patch sides in pixels, finest first; each divides the next and the image side.
+    pub scales: Vec<usize>,
+    /// Size of the vocabulary.
+    pub vocab: usize,
+    /// Most pieces of one text, `[CLS]` and `[SEP]` included.
+    pub max_text: usize,
+    /// Pooling of a segment.
+    pub pool: Pool,
+    /// Probability that an element is dropped after embedding, attention output and MLP output.
+    pub dropout: f32,
+}
+
+impl ModelConfig {
+    /// The named presets, smallest first.
+    pub const PRESETS: [&str; 5] = ["nano", "tiny", "small", "base", "large"];
+
+    /// The preset of that name, if there is one.
+    pub fn preset(name: &str) -> Option<Self> {
+        let (layers, width, heads, image, scales, vocab): (_, _, _, _, &[usize], _) = match name {
+            "nano" => (2, 64, 2, 64, &[8, 16], 512),
+            "tiny" => (4, 256, 4, 128, &[16, 32], 8192),
+            "small" => (8, 512, 8, 256, &[16, 32, 64], 16384),
+            "base" => (12, 768, 12, 256, &[16, 32, 64], 30522),
+            "large" => (24, 1024, 16, 384, &[16, 32, 64], 30522),
+            _ => return None,
+        };
+        Some(Self {
+            layers,
+            width,
+            heads,
+            mlp: 4 * width,
+            image,
+            scales: scales.to_vec(),
+            vocab,
+            max_text: 128,
+            pool: Pool::Mean,
+            dropout: 0.0,
+        })
+    }
+
+    /// Head dimension `width / heads`.
+    pub fn head_dim(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Cells along one side of the grid of scale `s`.
+    pub fn grid(&self, s: usize) -> usize {
+        self.image / self.scales[s]
+    }
+
+    /// Tokens of one image at scale `s`.
+    pub fn cells(&self, s: usize) -> usize {
+        self.grid(s) * self.grid(s)
+    }
+
+    /// Tokens of one image over all scales.
+    pub fn image_tokens(&self) -> usize {
+        (0..self.scales.len()).map(|s| self.cells(s)).sum()
+    }
+
+    /// 32-bit words of one image's hidden bitmap over the finest grid.
+    pub fn hidden_words(&self) -> usize {
+        self.cells(0).div_ceil(32)
+    }
+
+    /// Says what is wrong with the shape, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("model.layers", self.layers),
+            ("model.width", self.width),
+            ("model.heads", self.heads),
+            ("model.mlp", self.mlp),
+            ("model.image", self.image),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(format!("{name} must not be 0"));
+            }
+        }
+        if !self.width.is_multiple_of(self.heads) || ![32, 64, 128].contains(&self.head_dim()) {
+            return Err(format!(
+                "model.width / model.heads must be 32, 64 or 128, but is {} / {}",
+                self.width, self.heads
+            ));
+        }
+        if self.scales.is_empty() || self.scales.len() > 4 {
+            return Err(format!(
+                "model.scales must name 1 to 4 patch sides, but names {}",
+                self.scales.len()
+            ));
+        }
+        for pair in self.scales.windows(2) {
+            if pair[0] >= pair[1] || !pair[1].is_multiple_of(pair[0]) {
+                return Err(format!(
+                    "model.scales must grow and each divide the next, but {} is followed by {}",
+                    pair[0], pair[1]
+                ));
+            }
+        }
+        for &p in &self.scales {
+            if p == 0 || !self.image.is_multiple_of(p) {
+                return Err(format!(
+                    "model.image = {} is not a multiple of the patch side {p} in model.scales",
+                    self.image
+                ));
+            }
+        }
+        if self.vocab < 6 {
+            return Err(format!(
+                "model.vocab = {} leaves no room beside the five special pieces",
+                self.vocab
+            ));
+        }
+        if self.max_text < 3 {
+            return Err(format!(
+                "model.max_text = {} cannot hold [CLS], a piece and [SEP]",
+                self.max_text
+            ));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(format!("model.dropout = {} is not in [0, 1)", self.dropout));
+        }
+        Ok(())
+    }
+}

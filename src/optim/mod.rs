@@ -1,0 +1,5 @@
+//! The optimiser: AdamW, its schedule, clipping, moving average.
+
+mod config;
+
+pub use config::OptimConfig;
