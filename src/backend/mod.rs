@@ -1,0 +1,3 @@
+//! Devices that run the operators.
+
+pub mod cpu;
