@@ -7,5 +7,6 @@ pub mod backend;
 pub mod data;
 pub mod model;
 pub mod objective;
+pub mod ops;
 pub mod optim;
 pub mod rng;
