@@ -10,3 +10,4 @@ pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod rng;
+pub mod text;
