@@ -84,6 +84,9 @@ impl Trainer {
 /// Index of a piece in [`Merger::pieces`].
 type Piece = u32;
 
+/// A pair with its count and spelling; the greatest is merged first.
+type Candidate = (u64, Reverse<(String, String)>, (Piece, Piece));
+
 struct Word {
     pieces: Vec<Piece>,
     count: u64,
@@ -99,7 +102,7 @@ struct Merger {
     places: HashMap<(Piece, Piece), HashSet<u32>>,
     /// Candidates: count, then spelling, smallest first. Entries whose count is no longer true are
     /// skipped when they come up, a true one was pushed at every change.
-    heap: BinaryHeap<(u64, Reverse<(String, String)>, (Piece, Piece))>,
+    heap: BinaryHeap<Candidate>,
 }
 
 impl Merger {
