@@ -6,13 +6,27 @@
 //!   checked in f64; `cpu.rs` holds the same functions for f32 on a thread pool, tested against them;
 //! - an argument `acc: bool` says whether an output is added to (`true`) or overwritten (`false`);
 //!   parameter gradients are always added to;
+//! - a loss overwrites `sums` with its numerator, its denominator and a figure for the log, and its
+//!   backward takes `scale`, the gradient of the total with respect to the numerator;
 //! - 0 rows are a valid shape everywhere;
 //! - lengths are the caller's duty: a slice that contradicts the shape panics, for it is a
 //!   programming error and never comes from data.
 
+pub mod adamw;
 pub mod attention;
+pub mod bce;
+pub mod check;
+pub mod contrastive;
 pub mod dropout;
+pub mod embed;
+pub mod gather_rows;
+pub mod grad_norm;
+pub mod layernorm;
 pub mod linear;
+pub mod masked_ce;
+pub mod masked_patch_loss;
+pub mod patch_gather;
+pub mod pool;
 mod real;
 
 pub use real::Real;

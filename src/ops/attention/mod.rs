@@ -6,6 +6,8 @@
 //! or no key rows (then its queries get output 0 and `lse` minus infinity).
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 /// Sizes of one call. `C = heads * head_dim`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! on any device, for any number of threads, and in a replayed step; nothing is stored for backward.
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use crate::rng::philox4x32_10;
 

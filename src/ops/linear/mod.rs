@@ -5,6 +5,8 @@
 //! `dy` itself, so it is the caller's.
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,5 @@
+//! Takes the named rows of a matrix: `y[i] = x[rows[i]]`. Rows may repeat: their gradients add up.
+
+pub mod reference;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The sum of squares of a flat range, in f64: its root over all ranges is the global gradient norm.
+
+pub mod reference;
+#[cfg(test)]
+mod tests;
