@@ -66,3 +66,54 @@ impl Default for LossConfig {
         }
     }
 }
+
+impl LossConfig {
+    /// Weight of scale `s` within MVM.
+    pub fn scale_weight(&self, s: usize) -> f32 {
+        self.scale_weights.get(s).copied().unwrap_or(1.0)
+    }
+
+    /// Says what is wrong with the settings, naming the field.
+    pub fn check(&self, scales: usize) -> Result<(), String> {
+        let weights = [
+            ("mlm", self.mlm),
+            ("mvm", self.mvm),
+            ("itm", self.itm),
+            ("itc", self.itc),
+        ];
+        for (name, w) in weights {
+            if !w.is_finite() || w < 0.0 {
+                return Err(format!("loss.{name} must be 0 or more, but is {w}"));
+            }
+        }
+        if weights.iter().all(|(_, w)| *w == 0.0) {
+            return Err("every loss weight is 0: nothing would be trained".into());
+        }
+        if !self.scale_weights.is_empty() && self.scale_weights.len() != scales {
+            return Err(format!(
+                "loss.scale_weights names {} scales, but model.scales has {scales}",
+                self.scale_weights.len()
+            ));
+        }
+        if self
+            .scale_weights
+            .iter()
+            .any(|w| !w.is_finite() || *w < 0.0)
+        {
+            return Err("loss.scale_weights must all be 0 or more".into());
+        }
+        if !(0.0..=1.0).contains(&self.itm_share) {
+            return Err(format!(
+                "loss.itm_share = {} is not in [0, 1]",
+                self.itm_share
+            ));
+        }
+        if !self.itc_temperature.is_finite() || self.itc_temperature <= 0.01 {
+            return Err(format!(
+                "loss.itc_temperature must be over 0.01, where it is clamped, but is {}",
+                self.itc_temperature
+            ));
+        }
+        Ok(())
+    }
+}
