@@ -127,6 +127,7 @@ pub fn assert_gradient(what: &str, x: &[f64], analytic: &[f64], loss: impl FnMut
 pub(crate) mod draw {
     //! Random inputs of tests.
 
+    use crate::backend::cpu::pool::Pool;
     use crate::ops::Real;
     use crate::rng::{Purpose, Stream};
 
@@ -156,6 +157,29 @@ pub(crate) mod draw {
     /// `n` random bytes.
     pub fn bytes(s: &mut Stream, n: usize) -> Vec<u8> {
         (0..n).map(|_| s.next_u32() as u8).collect()
+    }
+
+    /// The same numbers in f64, for a reference to work on.
+    pub fn wide(x: &[f32]) -> Vec<f64> {
+        x.iter().map(|&x| f64::from(x)).collect()
+    }
+
+    /// What `f` returns with one thread, after checking that 2 and 3 threads give the same bits.
+    #[track_caller]
+    pub fn same_bits<const N: usize>(f: impl Fn(&Pool) -> [Vec<f32>; N]) -> [Vec<f32>; N] {
+        let bits = |out: &[Vec<f32>; N]| {
+            let words = |x: &Vec<f32>| x.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+            out.each_ref().map(words)
+        };
+        let one = f(&Pool::new(1));
+        for threads in [2, 3] {
+            let more = f(&Pool::new(threads));
+            assert!(
+                bits(&more) == bits(&one),
+                "{threads} threads differ from one"
+            );
+        }
+        one
     }
 
     /// Dot product, the random functional that turns an output into a loss.

@@ -26,6 +26,7 @@ pub mod linear;
 pub mod masked_ce;
 pub mod masked_patch_loss;
 pub mod patch_gather;
+mod per_isa;
 pub mod pool;
 mod real;
 

@@ -1,5 +1,6 @@
 //! AdamW: one pass over a flat range of parameters, with decoupled weight decay.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-use super::{Hyper, reference};
-use crate::ops::check::assert_close;
-use crate::ops::check::draw::{normal, stream};
+use super::{Hyper, cpu, reference};
+use crate::ops::check::draw::{normal, same_bits, stream, wide};
+use crate::ops::check::{ELEMENTWISE, assert_close};
 
 const HYPER: Hyper = Hyper {
     lr: 0.1,
@@ -52,4 +52,27 @@ fn a_quadratic_is_minimised() {
         reference::step(&hyper, false, 1.0, &mut w, &g, &mut m, &mut v);
     }
     assert_close("w", &w, &goal, 1e-3);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(111);
+    for n in [0, 1, 33, 40_001] {
+        for (decay, step) in [(true, 1), (false, 1_000)] {
+            let hyper = Hyper { step, ..HYPER };
+            let [w0, g, m0] = [(); 3].map(|()| normal::<f32>(&mut s, n));
+            let v0: Vec<f32> = normal::<f32>(&mut s, n).iter().map(|v| v * v).collect();
+            let got = same_bits(|pool| {
+                let (mut w, mut m, mut v) = (w0.clone(), m0.clone(), v0.clone());
+                cpu::step(pool, &hyper, decay, 0.7, &mut w, &g, &mut m, &mut v);
+                [w, m, v]
+            });
+            let (mut w, mut m, mut v) = (wide(&w0), wide(&m0), wide(&v0));
+            let clip = f64::from(0.7f32);
+            reference::step(&hyper, decay, clip, &mut w, &wide(&g), &mut m, &mut v);
+            for (got, want) in got.iter().zip([w, m, v]) {
+                assert_close(&format!("adamw {n}"), got, &want, ELEMENTWISE);
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Targets are any unsigned integers: 1 yes, 0 no, [`UNKNOWN`] unknown.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-use super::{Dropout, reference};
-use crate::ops::check::assert_gradient;
-use crate::ops::check::draw::{dot, normal, stream};
+use super::{Dropout, cpu, reference};
+use crate::ops::check::draw::{dot, normal, same_bits, stream, wide};
+use crate::ops::check::{ELEMENTWISE, assert_close, assert_gradient};
 use crate::rng::philox4x32_10;
 
 fn site(p: f32) -> Dropout {
@@ -62,4 +62,45 @@ fn nothing_is_dropped_at_zero() {
     let mut y = [0.0f32; 3];
     reference::forward(&site(0.0), &[1.0, 2.0, 3.0], &mut y);
     assert_eq!(y, [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(103);
+    for n in [0, 1, 63, 64, 65, 40_003] {
+        let drop = site(0.35);
+        let x = normal::<f32>(&mut s, n);
+        for acc in [false, true] {
+            let [y, dx] = same_bits(|pool| {
+                let (mut y, mut dx) = (vec![f32::NAN; n], vec![1.0; n]);
+                cpu::forward(pool, &drop, &x, &mut y);
+                cpu::backward(pool, &drop, &x, &mut dx, acc);
+                [y, dx]
+            });
+            let (mut want, mut want_dx) = (vec![f64::NAN; n], vec![1.0; n]);
+            reference::forward(&drop, &wide(&x), &mut want);
+            reference::backward(&drop, &wide(&x), &mut want_dx, acc);
+            assert_close("dropout y", &y, &want, ELEMENTWISE);
+            assert_close("dropout dx", &dx, &want_dx, ELEMENTWISE);
+        }
+    }
+}
+
+#[test]
+fn any_run_of_elements_can_be_dropped_in_place() {
+    let drop = site(0.5);
+    for first in [0, 1, 5, 64, 1_000_003, (1 << 34) - 2] {
+        for n in [0, 1, 7, 64, 150] {
+            let mut values = vec![1.0; n];
+            cpu::apply(&drop, first, &mut values);
+            for (i, value) in values.into_iter().enumerate() {
+                let want = if drop.keeps(first + i as u64) {
+                    2.0
+                } else {
+                    0.0
+                };
+                assert_eq!(value, want, "element {first} + {i}");
+            }
+        }
+    }
 }

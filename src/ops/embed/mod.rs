@@ -7,6 +7,7 @@
 //!
 //! Backward adds into the tables and overwrites `dproj`. Ids, positions and cells may repeat.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

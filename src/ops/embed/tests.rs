@@ -1,6 +1,6 @@
-use super::{Image, Text, reference};
-use crate::ops::check::assert_gradient;
-use crate::ops::check::draw::{distinct, dot, indices, normal, stream};
+use super::{Image, Text, cpu, reference};
+use crate::ops::check::draw::{distinct, dot, indices, normal, same_bits, stream, wide};
+use crate::ops::check::{REDUCTION, assert_close, assert_gradient};
 
 #[test]
 fn text_gradients() {
@@ -97,4 +97,58 @@ fn rows_of_others_are_left_alone() {
     };
     reference::image_forward(1, image, &[], &[0.0, 1.0], &[20.0], &[0.0, 300.0], &mut x);
     assert_eq!(x, [321.0, 7.0, 3210.0]);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(106);
+    for (nt, v, h) in [(0, 0, 0), (1, 0, 1), (40, 33, 21)] {
+        for c in [1, 5, 64, 130] {
+            let rows = nt + v + h + 2;
+            let row = distinct(&mut s, nt + v + h, rows as u32);
+            let (id, pos) = (indices(&mut s, nt, 7), indices(&mut s, nt, 5));
+            let cell = indices(&mut s, v + h, 6);
+            let text = Text {
+                row: &row[..nt],
+                id: &id,
+                pos: &pos,
+            };
+            let image = Image {
+                vis_row: &row[nt..nt + v],
+                vis_cell: &cell[..v],
+                hid_row: &row[nt + v..],
+                hid_cell: &cell[v..],
+            };
+            // Word, text position, modality, projection, cell position, mask, and the rows.
+            let inputs = [7 * c, 5 * c, 2 * c, v * c, 6 * c, c].map(|n| normal::<f32>(&mut s, n));
+            let dx = normal::<f32>(&mut s, rows * c);
+            let got = same_bits(|pool| {
+                let [word, pos, modality, proj, cell, mask] = &inputs;
+                let mut x = vec![7.0; rows * c];
+                cpu::text_forward(pool, c, text, word, pos, modality, &mut x);
+                cpu::image_forward(pool, c, image, proj, cell, mask, modality, &mut x);
+                let [mut gw, mut gp, mut gm, mut gj, mut gc, mut gk] = inputs.clone();
+                cpu::text_backward(pool, c, text, &dx, &mut gw, &mut gp, &mut gm);
+                cpu::image_backward(pool, c, image, &dx, &mut gj, &mut gc, &mut gk, &mut gm);
+                [x, gw, gp, gm, gj, gc, gk]
+            });
+            let inputs = inputs.each_ref().map(|x| wide(x));
+            let dx = wide(&dx);
+            let [word, pos, modality, proj, cell, mask] = &inputs;
+            let mut x = vec![7.0; rows * c];
+            reference::text_forward(c, text, word, pos, modality, &mut x);
+            reference::image_forward(c, image, proj, cell, mask, modality, &mut x);
+            let [mut gw, mut gp, mut gm, mut gj, mut gc, mut gk] = inputs.clone();
+            reference::text_backward(c, text, &dx, &mut gw, &mut gp, &mut gm);
+            reference::image_backward(c, image, &dx, &mut gj, &mut gc, &mut gk, &mut gm);
+            for (i, (got, want)) in got.iter().zip([x, gw, gp, gm, gj, gc, gk]).enumerate() {
+                assert_close(
+                    &format!("embed {nt} {v} {h} {c} out {i}"),
+                    got,
+                    &want,
+                    REDUCTION,
+                );
+            }
+        }
+    }
 }

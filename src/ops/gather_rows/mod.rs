@@ -1,5 +1,6 @@
 //! Takes the named rows of a matrix: `y[i] = x[rows[i]]`. Rows may repeat: their gradients add up.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! Forward saves mean and reciprocal standard deviation of each row, so that backward reads `x` once
 //! and normalises it again instead of storing the normalised rows.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-use super::reference;
-use crate::ops::check::draw::{dot, normal, stream};
-use crate::ops::check::{assert_close, assert_gradient};
+use super::{cpu, reference};
+use crate::ops::check::draw::{dot, normal, same_bits, stream, wide};
+use crate::ops::check::{REDUCTION, assert_close, assert_gradient};
 
 #[test]
 fn gradients() {
@@ -57,4 +57,46 @@ fn rows_come_out_normalised() {
     reference::forward(2, 4, 1e-6, &x, &[2.0; 4], &[1.0; 4], &mut y, &mut stats);
     // A constant row has no direction: only the bias is left.
     assert_eq!(y[4..], [1.0; 4]);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(104);
+    for rows in [0, 1, 2, 33, 300] {
+        for c in [1, 3, 31, 64, 100, 257] {
+            // Off-centre rows, as after many residual additions.
+            let x: Vec<f32> = normal::<f32>(&mut s, rows * c)
+                .iter()
+                .map(|x| 3.0 * x + 5.0)
+                .collect();
+            let (w, b) = (normal::<f32>(&mut s, c), normal::<f32>(&mut s, c));
+            let dy = normal::<f32>(&mut s, rows * c);
+            let (dx0, dw0, db0) = (
+                normal(&mut s, rows * c),
+                normal(&mut s, c),
+                normal(&mut s, c),
+            );
+            // In one-column rows the output is the bias alone: eps keeps rstd from amplifying rounding.
+            let eps = 1e-3;
+            for acc in [false, true] {
+                let got = same_bits(|pool| {
+                    let (mut y, mut stats) = (vec![0.0; rows * c], vec![0.0; rows * 2]);
+                    cpu::forward(pool, rows, c, eps, &x, &w, &b, &mut y, &mut stats);
+                    let (mut dx, mut dw, mut db) = (dx0.clone(), dw0.clone(), db0.clone());
+                    cpu::backward(
+                        pool, rows, c, &x, &w, &stats, &dy, &mut dx, acc, &mut dw, &mut db,
+                    );
+                    [y, stats, dx, dw, db]
+                });
+                let (x, w, b, dy) = (wide(&x), wide(&w), wide(&b), wide(&dy));
+                let (mut y, mut stats) = (vec![0.0; rows * c], vec![0.0; rows * 2]);
+                reference::forward(rows, c, f64::from(eps), &x, &w, &b, &mut y, &mut stats);
+                let (mut dx, mut dw, mut db) = (wide(&dx0), wide(&dw0), wide(&db0));
+                reference::backward(rows, c, &x, &w, &stats, &dy, &mut dx, acc, &mut dw, &mut db);
+                for (got, want) in got.iter().zip([y, stats, dx, dw, db]) {
+                    assert_close(&format!("layernorm {rows}x{c}"), got, &want, REDUCTION);
+                }
+            }
+        }
+    }
 }

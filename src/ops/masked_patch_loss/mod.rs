@@ -1,10 +1,9 @@
 //! Loss of regenerated patches; the targets are read straight from the 8-bit images.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
-
-use crate::ops::patch_gather::normalised;
 
 /// Added to a patch's variance before the root, with [`Target::PatchNorm`].
 pub const PATCH_NORM_EPS: f64 = 1e-6;
@@ -58,10 +57,5 @@ impl Shape {
         let (grid, cell) = (self.side / self.patch, cell as usize);
         let (top, left) = (cell / grid * self.patch, cell % grid * self.patch);
         (img as usize * self.side + top) * self.side + left
-    }
-
-    /// The normalised value of each pixel value, computed in f64 and rounded once.
-    pub fn table(&self) -> [f32; 256] {
-        std::array::from_fn(|x| normalised(x as u8, self.mean, self.std) as f32)
     }
 }

@@ -1,6 +1,6 @@
-use super::{Loss, Shape, Target, reference};
-use crate::ops::check::draw::{bytes, indices, normal, stream};
-use crate::ops::check::{assert_close, assert_gradient};
+use super::{Loss, Shape, Target, cpu, reference};
+use crate::ops::check::draw::{bytes, indices, normal, same_bits, stream, wide};
+use crate::ops::check::{ELEMENTWISE, REDUCTION, assert_close, assert_gradient};
 
 const LOSSES: [Loss; 3] = [Loss::L1, Loss::L2, Loss::SmoothL1];
 const TARGETS: [Target; 2] = [Target::Pixels, Target::PatchNorm];
@@ -82,4 +82,42 @@ fn a_flat_patch_is_finite() {
     let mut sums = [0.0f32; 3];
     reference::forward(shape, &[0.5; 4], &[77; 4], &[0], &[0], &mut sums);
     assert_close("sums", &sums, &[1.0f64, 4.0, 2.0], 1e-3);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(113);
+    for (side, patch) in [(4, 1), (6, 3), (32, 16), (35, 35), (64, 32)] {
+        for h in [0, 1, 70] {
+            for (loss, target) in LOSSES.iter().flat_map(|&l| TARGETS.map(|t| (l, t))) {
+                let shape = Shape {
+                    side,
+                    patch,
+                    mean: 0.48,
+                    std: 0.23,
+                    loss,
+                    target,
+                };
+                let images = bytes(&mut s, 2 * side * side);
+                let img = indices(&mut s, h, 2);
+                let cell = indices(&mut s, h, (side / patch).pow(2) as u32);
+                let pred = normal::<f32>(&mut s, h * shape.pixels());
+                let [sums, dpred] = same_bits(|pool| {
+                    let (mut sums, mut dpred) = ([9.0; 3], vec![f32::NAN; pred.len()]);
+                    cpu::forward(pool, shape, &pred, &images, &img, &cell, &mut sums);
+                    cpu::backward(pool, shape, &pred, &images, &img, &cell, 0.7, &mut dpred);
+                    [sums.to_vec(), dpred]
+                });
+                let (mut want, mut want_dpred) = ([9.0; 3], vec![f64::NAN; pred.len()]);
+                let wide_pred = wide(&pred);
+                reference::forward(shape, &wide_pred, &images, &img, &cell, &mut want);
+                let scale = f64::from(0.7f32);
+                let out = &mut want_dpred;
+                reference::backward(shape, &wide_pred, &images, &img, &cell, scale, out);
+                let what = format!("{shape:?} {h}");
+                assert_close(&what, &sums, &want, REDUCTION);
+                assert_close(&what, &dpred, &want_dpred, ELEMENTWISE);
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! The hidden set is a bitmap over the grid of the finest patches, the same for every scale: so no
 //! scale shows a pixel that another must regenerate. The images are data: there is no gradient.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
@@ -32,11 +33,12 @@ impl Shape {
     pub fn hidden_words(&self) -> usize {
         (self.side / self.fine).pow(2).div_ceil(32)
     }
+}
 
-    /// The normalised value of each pixel value, computed in f64 and rounded once.
-    pub fn table(&self) -> [f32; 256] {
-        std::array::from_fn(|x| normalised(x as u8, self.mean, self.std) as f32)
-    }
+/// `(pixel / 255 - mean) / std` as `(pixel - centre) * factor`: `(centre, factor)`, rounded once.
+pub fn affine(mean: f32, std: f32) -> (f32, f32) {
+    let (mean, std) = (f64::from(mean), f64::from(std));
+    ((255.0 * mean) as f32, (1.0 / (255.0 * std)) as f32)
 }
 
 /// `(pixel / 255 - mean) / std`.

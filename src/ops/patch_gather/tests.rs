@@ -1,5 +1,6 @@
-use super::{Shape, normalised, reference};
-use crate::ops::check::draw::{bytes, stream};
+use super::{Shape, affine, cpu, normalised, reference};
+use crate::ops::check::draw::{bytes, indices, same_bits, stream};
+use crate::ops::check::{ELEMENTWISE, assert_close};
 
 #[test]
 fn patches_are_cut_normalised_and_hidden() {
@@ -59,18 +60,49 @@ fn hidden_pixels_never_show_at_any_scale() {
 }
 
 #[test]
-fn the_table_is_the_formula() {
-    let shape = Shape {
-        side: 8,
-        patch: 8,
-        fine: 8,
-        mean: 0.5,
-        std: 0.25,
-    };
-    let table = shape.table();
-    assert_eq!((table[0], table[255]), (-2.0, 2.0));
-    assert_eq!(
-        f64::from(table[51]),
-        f64::from(normalised(51, 0.5, 0.25) as f32)
-    );
+fn the_affine_form_is_the_formula() {
+    let (centre, factor) = affine(0.47, 0.21);
+    for pixel in 0..=255u8 {
+        let want = normalised(pixel, 0.47, 0.21);
+        let got = f64::from((f32::from(pixel) - centre) * factor);
+        assert!((got - want).abs() < 5e-7, "{pixel}: {got} {want}");
+    }
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(105);
+    for (side, patch, fine) in [
+        (4, 2, 1),
+        (24, 12, 4),
+        (35, 7, 7),
+        (64, 64, 16),
+        (96, 32, 16),
+    ] {
+        for n in [0, 1, 37] {
+            let shape = Shape {
+                side,
+                patch,
+                fine,
+                mean: 0.48,
+                std: 0.23,
+            };
+            let images = bytes(&mut s, 3 * side * side);
+            let hidden: Vec<u32> = (0..3 * shape.hidden_words())
+                .map(|_| s.next_u32())
+                .collect();
+            let img = indices(&mut s, n, 3);
+            let cell = indices(&mut s, n, shape.grid().pow(2) as u32);
+            let [got] = same_bits(|pool| {
+                let mut out = vec![f32::NAN; n * patch * patch];
+                cpu::forward(pool, shape, &images, &hidden, &img, &cell, &mut out);
+                [out]
+            });
+            let mut want = vec![f64::NAN; got.len()];
+            reference::forward(shape, &images, &hidden, &img, &cell, &mut want);
+            assert_close(&format!("{shape:?}"), &got, &want, ELEMENTWISE);
+            let zeros = |x: &[f64]| x.iter().filter(|&&x| x == 0.0).count();
+            assert_eq!(got.iter().filter(|&&x| x == 0.0).count(), zeros(&want));
+        }
+    }
 }

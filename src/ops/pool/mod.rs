@@ -2,6 +2,7 @@
 //!
 //! An empty range gives a row of zeros and passes no gradient on. Ranges may overlap.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

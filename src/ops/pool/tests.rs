@@ -1,6 +1,6 @@
-use super::{Kind, reference};
-use crate::ops::check::assert_gradient;
-use crate::ops::check::draw::{dot, normal, stream};
+use super::{Kind, cpu, reference};
+use crate::ops::check::draw::{dot, normal, same_bits, stream, wide};
+use crate::ops::check::{REDUCTION, assert_close, assert_gradient};
 
 #[test]
 fn gradients() {
@@ -36,4 +36,31 @@ fn known_pools() {
     assert_eq!(y, [3.0, 0.0]);
     reference::forward(1, &x, &[[1, 3], [2, 3]], Kind::Cls, &mut y);
     assert_eq!(y, [2.0, 6.0]);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(109);
+    let cases: [&[[u32; 2]]; 3] = [&[], &[[0, 200]], &[[0, 9], [9, 9], [5, 120], [199, 200]]];
+    for ranges in cases {
+        for c in [1, 31, 64, 200] {
+            for kind in [Kind::Mean, Kind::Cls] {
+                let x = normal::<f32>(&mut s, 200 * c);
+                let dy = normal::<f32>(&mut s, ranges.len() * c);
+                for acc in [false, true] {
+                    let got = same_bits(|pool| {
+                        let (mut y, mut dx) = (vec![f32::NAN; dy.len()], x.clone());
+                        cpu::forward(pool, c, &x, ranges, kind, &mut y);
+                        cpu::backward(pool, c, &dy, ranges, kind, &mut dx, acc);
+                        [y, dx]
+                    });
+                    let (mut y, mut dx) = (vec![f64::NAN; dy.len()], wide(&x));
+                    reference::forward(c, &wide(&x), ranges, kind, &mut y);
+                    reference::backward(c, &wide(&dy), ranges, kind, &mut dx, acc);
+                    assert_close("pool y", &got[0], &y, REDUCTION);
+                    assert_close("pool dx", &got[1], &dx, REDUCTION);
+                }
+            }
+        }
+    }
 }
