@@ -3,6 +3,7 @@
 //! Layers, each knowing only those before it: `rng`, `fsio`, `shard`, `text` < `backend` < `ops` <
 //! `autograd` < `model` < `data`, `objective` < `optim`, `train`, `apps` < `report` < `cli`.
 
+pub mod apps;
 pub mod autograd;
 pub mod backend;
 pub mod data;

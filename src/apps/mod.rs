@@ -1,0 +1,5 @@
+//! What is done with a model: benchmarks, dumps, and the applications.
+
+pub mod bench;
+pub mod dump;
+pub mod workload;
