@@ -13,11 +13,13 @@
 //! Only a claimed task reads `f`, and `run` returns after the last claimed task is done, so `f` may
 //! borrow from the caller's stack. Workers that never claim anything never delay a run.
 
+mod borrow;
 mod scratch;
 mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use borrow::Lent;
 pub use scratch::Scratch;
 pub use shared::Shared;
 
@@ -79,6 +81,8 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Held during a run, so that runs of several threads follow each other. The caller's scratch.
     caller: Mutex<Scratch>,
+    /// Scratch to lend, see [`Pool::scratch`].
+    shelf: Mutex<Vec<Scratch>>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -120,6 +124,7 @@ impl Pool {
             state,
             workers,
             caller: Mutex::new(Scratch::default()),
+            shelf: Mutex::new(Vec::new()),
         }
     }
 
