@@ -2,4 +2,5 @@
 
 pub mod bench;
 pub mod dump;
+pub mod retrieve;
 pub mod workload;
