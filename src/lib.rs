@@ -6,10 +6,14 @@
 pub mod apps;
 pub mod autograd;
 pub mod backend;
+pub mod cli;
+pub mod config;
 pub mod data;
+pub mod error;
 pub mod model;
 pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod rng;
 pub mod text;
+pub mod train;

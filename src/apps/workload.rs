@@ -183,7 +183,6 @@ impl Workload {
                 record,
                 text_record: record,
                 regime,
-                source: 0,
                 matching: false,
                 segment: record,
             });

@@ -1,0 +1,61 @@
+//! Every error of the engine, and the exit code it ends the process with.
+
+use crate::apps::workload::WorkloadError;
+use crate::backend::BackendError;
+use crate::config::ConfigError;
+use crate::objective::ObjectiveError;
+use crate::text::TextError;
+use crate::train::TrainError;
+
+/// Any error of the engine. The message names what, where, and, on a line `hint: ...`, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The command line, beyond what its parser finds.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The vocabulary.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A workload file.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// The device.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// Model and losses.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
+    /// The training loop and its checkpoints.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// The process failed for a reason of the machine or of the engine.
+pub const FAILURE: u8 = 1;
+/// The command line or the configuration is wrong.
+pub const USAGE: u8 = 2;
+/// Data on disk are wrong.
+pub const BAD_DATA: u8 = 3;
+/// The training diverged.
+pub const DIVERGED: u8 = 4;
+
+impl Error {
+    /// The exit code of a process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config(_) | Error::Usage { .. } => USAGE,
+            Error::Text(_) | Error::Workload(_) => BAD_DATA,
+            Error::Backend(BackendError::OutOfMemory { .. })
+            | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
+            Error::Objective(_) => FAILURE,
+            Error::Train(e) => e.exit_code(),
+        }
+    }
+}
