@@ -183,6 +183,7 @@ impl Workload {
                 record,
                 text_record: record,
                 regime,
+                source: 0,
                 matching: false,
                 segment: record,
             });

@@ -2,7 +2,10 @@
 //!
 //! A batch holds `T` tokens in `S` segments. The last layer and the heads only compute the rows that
 //! a loss reads: those rows, ascending, are `need_row`, and every list named `*_need` holds positions
-//! within that list. All vectors are allocated once for [`Caps`] and refilled.
+//! within that list. All vectors are allocated once for [`Caps`](super::Caps) and refilled.
+
+use super::Caps;
+use crate::model::ModelConfig;
 
 /// Regime of a sample (method.md, 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,10 +47,12 @@ pub struct SampleInfo {
     pub position: u64,
     /// Record that gave the image (or the text, for a text-only sample), in the data set's numbering.
     pub record: u32,
-    /// Record that gave the text where it is another (coupled, or swapped for matching).
+    /// Record that gave the text: another where it is coupled or swapped for matching, else `record`.
     pub text_record: u32,
     /// Its regime.
     pub regime: Regime,
+    /// Source of `record`, in the data set's numbering.
+    pub source: u16,
     /// Whether it serves image-text matching (then nothing of it is masked).
     pub matching: bool,
     /// First segment of the sample; a split sample has two, image first.
@@ -71,31 +76,6 @@ pub struct ScaleBatch {
     pub hid_cell: Vec<u32>,
     /// Its position in `need_row`. `[H]`
     pub hid_need: Vec<u32>,
-}
-
-/// Upper bounds of every list of a batch: the packer never exceeds them, the planner allocates for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// Tokens T.
-    pub tokens: usize,
-    /// Segments S.
-    pub segments: usize,
-    /// Images N.
-    pub images: usize,
-    /// Text tokens (each segment's `[CLS]` included).
-    pub text: usize,
-    /// Visible tokens of each scale.
-    pub visible: Vec<usize>,
-    /// Hidden tokens of each scale.
-    pub hidden: Vec<usize>,
-    /// Masked pieces.
-    pub mlm: usize,
-    /// Matching samples.
-    pub itm: usize,
-    /// Needed rows R of the last layer.
-    pub need: usize,
-    /// Pooled segments G (contrast), images and texts together.
-    pub pooled: usize,
 }
 
 /// One micro-batch.
@@ -137,9 +117,11 @@ pub struct Batch {
     pub pool_labels: Vec<i8>,
     /// The samples.
     pub samples: Vec<SampleInfo>,
-    /// Epoch of the first sample.
+    /// Epoch of the samples; no batch spans two.
     pub epoch: u32,
-    /// Bytes and time: nanoseconds a worker spent building this batch.
+    /// Number of the batch within its epoch.
+    pub index: u64,
+    /// Nanoseconds a worker spent building this batch: the one field that differs from run to run.
     pub build_ns: u64,
 }
 
@@ -152,5 +134,82 @@ impl Batch {
     /// Segments S.
     pub fn segments(&self) -> usize {
         self.seg.len().saturating_sub(1)
+    }
+
+    /// Samples of each regime, in the order of [`Regime::ALL`].
+    pub fn regimes(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for sample in &self.samples {
+            counts[sample.regime as usize] += 1;
+        }
+        counts
+    }
+
+    /// An empty batch whose lists hold `caps` without growing; `model` gives sides and words of an
+    /// image, `labels` the label columns of the data set.
+    pub fn with_caps(caps: &Caps, model: &ModelConfig, labels: usize) -> Self {
+        let scale = |s: usize| ScaleBatch {
+            vis_row: Vec::with_capacity(caps.visible[s]),
+            vis_img: Vec::with_capacity(caps.visible[s]),
+            vis_cell: Vec::with_capacity(caps.visible[s]),
+            hid_row: Vec::with_capacity(caps.hidden[s]),
+            hid_img: Vec::with_capacity(caps.hidden[s]),
+            hid_cell: Vec::with_capacity(caps.hidden[s]),
+            hid_need: Vec::with_capacity(caps.hidden[s]),
+        };
+        Self {
+            seg: Vec::with_capacity(caps.segments + 1),
+            images: Vec::with_capacity(caps.images * model.image * model.image),
+            hidden: Vec::with_capacity(caps.images * model.hidden_words()),
+            text_row: Vec::with_capacity(caps.text),
+            text_id: Vec::with_capacity(caps.text),
+            text_pos: Vec::with_capacity(caps.text),
+            scales: (0..model.scales.len()).map(scale).collect(),
+            need_row: Vec::with_capacity(caps.need),
+            need_seg: Vec::with_capacity(caps.segments + 1),
+            mlm_need: Vec::with_capacity(caps.mlm),
+            mlm_label: Vec::with_capacity(caps.mlm),
+            itm_need: Vec::with_capacity(caps.itm),
+            itm_label: Vec::with_capacity(caps.itm),
+            pool_range: Vec::with_capacity(caps.pooled),
+            pool_images: 0,
+            pool_pairs: 0,
+            pool_labels: Vec::with_capacity(caps.pooled * labels),
+            samples: Vec::with_capacity(caps.segments),
+            epoch: 0,
+            index: 0,
+            build_ns: 0,
+        }
+    }
+
+    /// Empties every list and keeps its room.
+    pub fn clear(&mut self) {
+        self.seg.clear();
+        self.images.clear();
+        self.hidden.clear();
+        self.text_row.clear();
+        self.text_id.clear();
+        self.text_pos.clear();
+        for scale in &mut self.scales {
+            scale.vis_row.clear();
+            scale.vis_img.clear();
+            scale.vis_cell.clear();
+            scale.hid_row.clear();
+            scale.hid_img.clear();
+            scale.hid_cell.clear();
+            scale.hid_need.clear();
+        }
+        self.need_row.clear();
+        self.need_seg.clear();
+        self.mlm_need.clear();
+        self.mlm_label.clear();
+        self.itm_need.clear();
+        self.itm_label.clear();
+        self.pool_range.clear();
+        self.pool_images = 0;
+        self.pool_pairs = 0;
+        self.pool_labels.clear();
+        self.samples.clear();
+        self.build_ns = 0;
     }
 }

@@ -25,14 +25,22 @@ pub enum Attention {
     Split,
 }
 
-/// Images of one source coupled with texts of another, redrawn every epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Images of one source that have no text, coupled with texts of another source, redrawn every epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupling {
     /// Source of the images.
     pub images: String,
-    /// Source of the texts.
+    /// Source of the texts: any text of it may be drawn, also where its own weight is 0.
     pub texts: String,
+    /// Share of the images that is coupled; the shares of one image source sum to at most 1, and the
+    /// rest stays `image_only`.
+    #[serde(default = "whole")]
+    pub share: f64,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// The data set and its mixture.
@@ -113,5 +121,92 @@ impl Default for MaskConfig {
             text_random_token: 0.1,
             whole_word: false,
         }
+    }
+}
+
+impl DataConfig {
+    /// Says what is wrong, naming the key.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, &weight) in &self.source_weights {
+            if !weight.is_finite() || !(0.0..=1e6).contains(&weight) {
+                return Err(format!(
+                    "data.source_weights.{name} = {weight} is not in [0, 1000000]"
+                ));
+            }
+        }
+        for (i, coupling) in self.couplings.iter().enumerate() {
+            if !(0.0..=1.0).contains(&coupling.share) {
+                return Err(format!(
+                    "data.couplings[{i}].share = {} is not in [0, 1]",
+                    coupling.share
+                ));
+            }
+            let of_source = self
+                .couplings
+                .iter()
+                .filter(|c| c.images == coupling.images);
+            let sum: f64 = of_source.map(|c| c.share).sum();
+            if sum > 1.0 + 1e-9 {
+                return Err(format!(
+                    "data.couplings: the shares of the images of `{}` sum to {sum}, more than 1",
+                    coupling.images
+                ));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.max_bad_share) {
+            return Err(format!(
+                "data.max_bad_share = {} is not in [0, 1]",
+                self.max_bad_share
+            ));
+        }
+        let counts = [
+            ("data.workers", self.workers, 1024),
+            ("data.prefetch", self.prefetch, 65_536),
+            ("data.pack_window", self.pack_window, 65_536),
+        ];
+        for (name, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(format!("{name} = {value} is not in [1, {most}]"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MaskConfig {
+    /// Says what is wrong, naming the key; `scales` is the number of patch scales of the model.
+    pub fn check(&self, scales: usize) -> Result<(), String> {
+        let shares = [
+            ("mask.image", self.image),
+            ("mask.text", self.text),
+            ("mask.text_mask_token", self.text_mask_token),
+            ("mask.text_random_token", self.text_random_token),
+            (
+                "mask.text_mask_token + mask.text_random_token",
+                self.text_mask_token + self.text_random_token,
+            ),
+        ];
+        for (name, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("{name} = {value} is not in [0, 1]"));
+            }
+        }
+        let weights = &self.block_weights;
+        if !weights.is_empty() {
+            if weights.len() != scales {
+                return Err(format!(
+                    "mask.block_weights has {} values, but the model has {scales} scales",
+                    weights.len()
+                ));
+            }
+            if weights.iter().any(|w| !w.is_finite() || *w < 0.0)
+                || weights.iter().all(|&w| w == 0.0)
+            {
+                return Err(format!(
+                    "mask.block_weights = {weights:?} must hold no negative value and one above 0"
+                ));
+            }
+        }
+        Ok(())
     }
 }

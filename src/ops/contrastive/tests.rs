@@ -1,10 +1,10 @@
-use super::{Shape, Soft, reference};
-use crate::ops::check::draw::{normal, stream};
-use crate::ops::check::{assert_close, assert_gradient};
+use super::{Shape, Soft, cpu, reference};
+use crate::ops::check::draw::{normal, same_bits, stream, wide};
+use crate::ops::check::{COMPOSED, assert_close, assert_gradient};
 use crate::rng::Stream;
 
 /// Random targets `[gi, gt]` whose rows sum to 1, and whose columns do in the twin; some have none.
-pub(super) fn soft_targets(s: &mut Stream, gi: usize, gt: usize) -> (Vec<f64>, Vec<f64>) {
+fn soft_targets(s: &mut Stream, gi: usize, gt: usize) -> (Vec<f64>, Vec<f64>) {
     let mut raw: Vec<f64> = (0..gi * gt).map(|_| s.unit_f64()).collect();
     for i in 0..gi {
         for j in 0..gt {
@@ -114,4 +114,88 @@ fn aligned_pairs_have_a_small_loss() {
     reference::forward(shape, &x, &y, &[0.0], None, &mut [], &mut sums);
     // Every softmax is over the logits 1 and 0.
     assert_close("sums", &sums, &[4.0 * ((-1f64).exp().ln_1p()), 4.0], 1e-11);
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(114);
+    let cases = [
+        (0, 0, 0, 3),
+        (0, 2, 0, 3),
+        (3, 0, 0, 5),
+        (1, 1, 1, 1),
+        (5, 9, 3, 64),
+        (97, 70, 70, 33),
+    ];
+    for (images, texts, pairs, dim) in cases {
+        for soft in [false, true] {
+            let shape = Shape {
+                images,
+                texts,
+                dim,
+                pairs,
+            };
+            let x = normal::<f32>(&mut s, images * dim);
+            let y = normal::<f32>(&mut s, texts * dim);
+            let (rows, cols) = soft_targets(&mut s, images, texts);
+            let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+            let (rows32, cols32) = (narrow(&rows), narrow(&cols));
+            let tau = [2.5f32];
+            let got = same_bits(|pool| {
+                let targets = soft.then_some(Soft {
+                    rows: &rows32,
+                    cols: &cols32,
+                });
+                let mut scratch = vec![f32::NAN; shape.scratch_len()];
+                let mut sums = [9.0; 2];
+                cpu::forward(pool, shape, &x, &y, &tau, targets, &mut scratch, &mut sums);
+                scratch.fill(f32::NAN);
+                let (mut dx, mut dy, mut dt) =
+                    (vec![f32::NAN; x.len()], vec![f32::NAN; y.len()], vec![2.0]);
+                cpu::backward(
+                    pool,
+                    shape,
+                    &x,
+                    &y,
+                    &tau,
+                    targets,
+                    0.3,
+                    &mut scratch,
+                    &mut dx,
+                    &mut dy,
+                    &mut dt,
+                );
+                [sums.to_vec(), dx, dy, dt]
+            });
+            let (rows, cols) = (wide(&rows32), wide(&cols32));
+            let targets = soft.then_some(Soft {
+                rows: &rows,
+                cols: &cols,
+            });
+            let (x, y, tau) = (wide(&x), wide(&y), wide(&tau));
+            let mut sums = [9.0; 2];
+            reference::forward(shape, &x, &y, &tau, targets, &mut [], &mut sums);
+            let (mut dx, mut dy, mut dt) = (vec![0.0; x.len()], vec![0.0; y.len()], vec![2.0]);
+            reference::backward(
+                shape,
+                &x,
+                &y,
+                &tau,
+                targets,
+                f64::from(0.3f32),
+                &mut [],
+                &mut dx,
+                &mut dy,
+                &mut dt,
+            );
+            for (i, (got, want)) in got.iter().zip([sums.to_vec(), dx, dy, dt]).enumerate() {
+                assert_close(
+                    &format!("{shape:?} soft {soft} out {i}"),
+                    got,
+                    &want,
+                    COMPOSED,
+                );
+            }
+        }
+    }
 }

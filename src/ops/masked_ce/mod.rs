@@ -4,6 +4,7 @@
 //! [`BLOCK`] pieces. Backward recomputes them and turns them into probabilities with `lse`, the log of the
 //! sum of the exponentiated logits of each row.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,15 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Pieces of a block: a small vocabulary is cut into about 8 blocks, so that they can share threads.
+    fn block(&self) -> usize {
+        let even = self.vocab.div_ceil(8).next_multiple_of(32);
+        even.clamp(64, BLOCK)
+    }
+
     /// Blocks of pieces.
     fn blocks(&self) -> usize {
-        self.vocab.div_ceil(BLOCK)
+        self.vocab.div_ceil(self.block())
     }
 
     /// Groups of blocks of pieces that backward sums separately.
@@ -39,10 +46,10 @@ impl Shape {
         self.blocks().min(GROUPS)
     }
 
-    /// Floats that `scratch` must have in both passes: three figures of each row and block in forward,
-    /// `dh` of one tile for each group in backward. It grows with `rows`.
+    /// Floats that `scratch` must have in both passes: in forward two figures of each row and block and
+    /// one of each row, in backward `dh` of one tile for each group. It grows with `rows`.
     pub fn scratch_len(&self) -> usize {
-        let forward = self.rows * self.blocks() * 3;
+        let forward = self.rows * (2 * self.blocks() + 1);
         forward.max(self.groups() * self.rows.min(TILE) * self.c)
     }
 }
