@@ -71,7 +71,8 @@ pub fn step(
             weight_decay: 0.01,
             clip_norm: 1.0,
             ema_decay: 0.0,
-            skip_norm: f64::INFINITY,
+            max_loss: f64::INFINITY,
+            max_grad_norm: f64::INFINITY,
         };
         let start = Instant::now();
         let stats = objective.train_step(&[batch], &hyper)?;

@@ -99,8 +99,10 @@ pub struct Hyper {
     pub clip_norm: f64,
     /// Decay of the averaged parameters, if they are kept.
     pub ema_decay: f64,
-    /// The update is skipped if the loss or the gradient norm is not finite or the norm is over this.
-    pub skip_norm: f64,
+    /// The update is skipped if the loss is not finite or over this; infinity for no limit.
+    pub max_loss: f64,
+    /// The update is skipped if the gradient norm is not finite or over this; infinity for no limit.
+    pub max_grad_norm: f64,
 }
 
 /// What one step did.
@@ -250,7 +252,10 @@ impl Objective {
         self.gradients(micro, hyper.step)?;
         let norm = self.device.grad_norm()?;
         self.stats.grad_norm = norm;
-        let sound = self.stats.loss.is_finite() && norm.is_finite() && norm <= hyper.skip_norm;
+        let sound = self.stats.loss.is_finite()
+            && norm.is_finite()
+            && norm <= hyper.max_grad_norm
+            && self.stats.loss <= hyper.max_loss;
         self.stats.skipped = !sound;
         if sound {
             self.update(hyper, norm)?;

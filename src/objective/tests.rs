@@ -72,6 +72,11 @@ fn objective(setup: Setup) -> Objective {
     Objective::new(setup, Box::new(device)).expect("a plan")
 }
 
+fn fast(setup: Setup, threads: usize) -> Objective {
+    let device = Cpu::<f32>::new(threads).expect("threads");
+    Objective::new(setup, Box::new(device)).expect("a plan")
+}
+
 /// Segments of all kinds: joint, image only, text only, matching, and split pairs for contrast.
 fn segments() -> Vec<Segment> {
     let mut draw = Stream::new(3, 0, 0, Purpose::Test);
@@ -405,7 +410,8 @@ fn over_fitting_one_batch_brings_the_loss_down() {
         weight_decay: 0.0,
         clip_norm: 1.0,
         ema_decay: 0.0,
-        skip_norm: f64::INFINITY,
+        max_loss: f64::INFINITY,
+        max_grad_norm: f64::INFINITY,
     };
     let first = o.train_step(&[&batch], &hyper(1)).expect("a step").loss;
     let mut last = first;
@@ -429,7 +435,8 @@ fn a_spike_is_skipped_and_nothing_moves() {
         weight_decay: 0.1,
         clip_norm: 1.0,
         ema_decay: 0.0,
-        skip_norm: 1e-9,
+        max_loss: f64::INFINITY,
+        max_grad_norm: 1e-9,
     };
     assert!(o.train_step(&[&batch], &hyper).expect("a step").skipped);
     assert_eq!(
@@ -452,4 +459,77 @@ fn a_batch_over_the_plan_is_refused() {
         error.contains("masked pieces") && error.contains('2'),
         "{error}"
     );
+}
+
+#[test]
+fn the_fast_path_agrees_with_the_reference_on_every_gradient() {
+    let batch = pack(&model(), &segments());
+    for soft in [false, true] {
+        let mut config = setup(smooth(soft), 1);
+        config.model.dropout = 0.1;
+        let (mut slow, mut quick) = (objective(config.clone()), fast(config, 2));
+        let (a, b) = (total(&mut slow, &[&batch]), total(&mut quick, &[&batch]));
+        assert!((a - b).abs() < 1e-5 * a, "{a} {b}");
+        for info in slow.params().list.clone() {
+            let a = slow.read(&info.name, Kept::Gradient).expect("a gradient");
+            let b = quick.read(&info.name, Kept::Gradient).expect("a gradient");
+            let norm = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            let diff = a
+                .iter()
+                .zip(&b)
+                .map(|(x, y)| f64::from(x - y).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            // f32 against f64 through two blocks: some hundred roundings of 6e-8 each.
+            assert!(
+                diff <= 2e-5 * norm.max(1e-6),
+                "{}: {diff} of {norm}",
+                info.name
+            );
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let batch = pack(&model(), &segments());
+    let hyper = |step| Hyper {
+        step,
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-6,
+        weight_decay: 0.05,
+        clip_norm: 1.0,
+        ema_decay: 0.9,
+        max_loss: f64::INFINITY,
+        max_grad_norm: f64::INFINITY,
+    };
+    let mut config = setup(all_losses(), 2);
+    config.model.dropout = 0.2;
+    config.ema = true;
+    let run = |threads: usize| {
+        let mut o = fast(config.clone(), threads);
+        for step in 1..=3 {
+            o.train_step(&[&batch, &batch], &hyper(step))
+                .expect("a step");
+        }
+        let names: Vec<_> = o.params().list.iter().map(|p| p.name.clone()).collect();
+        let kept = [Kept::Weight, Kept::Moment1, Kept::Moment2, Kept::Average];
+        let mut bits = Vec::new();
+        for name in names {
+            for k in kept {
+                bits.extend(
+                    o.read(&name, k)
+                        .expect("a parameter")
+                        .into_iter()
+                        .map(f32::to_bits),
+                );
+            }
+        }
+        bits
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
 }

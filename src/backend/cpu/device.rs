@@ -17,7 +17,7 @@ pub struct Cpu<F> {
     run: Run,
 }
 
-impl<F: Real> Cpu<F> {
+impl<F: Real + bytemuck::Zeroable> Cpu<F> {
     /// A device with `threads` threads and no memory yet.
     pub fn new(threads: usize) -> Result<Self, BackendError> {
         Ok(Self {
@@ -420,6 +420,7 @@ macro_rules! executor {
     };
 }
 
+executor!(f32, cpu, pool);
 executor!(f64, reference);
 
 fn copy<F: Real>(src: &[F], dst: &mut [F], accumulate: bool) {

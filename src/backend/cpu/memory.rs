@@ -1,6 +1,7 @@
 //! The memory behind the handles.
 
 use crate::backend::{BackendError, Bytes, Floats, Sizes, Space, Words};
+use bytemuck::Zeroable;
 use std::cell::UnsafeCell;
 
 /// Elements that start on a cache line of their own.
@@ -8,24 +9,25 @@ use std::cell::UnsafeCell;
 #[repr(C, align(64))]
 struct Line<F>([F; 16]);
 
-/// One allocation of floats, zeroed by the operating system page by page when first touched.
+// SAFETY: an array of zeroable elements, and nothing else.
+unsafe impl<F: Zeroable> Zeroable for Line<F> {}
+
+/// One allocation of floats. It comes zeroed from the system, which hands out each page when it is first
+/// touched: capacity that no batch uses costs nothing.
 struct Block<F> {
-    lines: UnsafeCell<Vec<Line<F>>>,
+    lines: UnsafeCell<Box<[Line<F>]>>,
     len: usize,
 }
 
-impl<F: Copy + Default> Block<F> {
+impl<F: Zeroable> Block<F> {
     fn new(len: usize, what: &str) -> Result<Self, BackendError> {
-        let mut lines = Vec::new();
-        let count = len.div_ceil(16);
-        lines
-            .try_reserve_exact(count)
-            .map_err(|_| BackendError::OutOfMemory {
+        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(16)).map_err(|()| {
+            BackendError::OutOfMemory {
                 device: "the CPU".into(),
                 bytes: len * size_of::<F>(),
                 what: what.into(),
-            })?;
-        lines.resize(count, Line([F::default(); 16]));
+            }
+        })?;
         Ok(Self {
             lines: UnsafeCell::new(lines),
             len,
@@ -33,7 +35,7 @@ impl<F: Copy + Default> Block<F> {
     }
 
     fn start(&self) -> *mut F {
-        // SAFETY: only the vector's pointer is read; nobody holds a reference to the vector itself.
+        // SAFETY: only the box's pointer is read; nobody holds a reference to the box itself.
         unsafe { (*self.lines.get()).as_mut_ptr().cast() }
     }
 }
@@ -63,7 +65,7 @@ fn index(space: Space) -> usize {
     }
 }
 
-impl<F: Copy + Default> Memory<F> {
+impl<F: Zeroable> Memory<F> {
     pub fn new(sizes: &Sizes) -> Result<Self, BackendError> {
         let moments = if sizes.moments { sizes.params } else { 0 };
         let ema = if sizes.ema { sizes.params } else { 0 };

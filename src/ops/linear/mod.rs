@@ -4,6 +4,7 @@
 //! which forward saves as `dact`. The mask of the dropout is drawn again. The residual's gradient is
 //! `dy` itself, so it is the caller's.
 
+pub mod cpu;
 pub mod reference;
 #[cfg(test)]
 mod tests;

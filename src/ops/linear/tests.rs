@@ -1,6 +1,6 @@
-use super::{Act, Shape, reference};
-use crate::ops::check::draw::{dot, normal, stream};
-use crate::ops::check::{assert_close, assert_gradient};
+use super::{Act, Shape, cpu, reference};
+use crate::ops::check::draw::{dot, normal, same_bits, stream, wide};
+use crate::ops::check::{REDUCTION, assert_close, assert_gradient};
 use crate::ops::dropout::Dropout;
 
 #[test]
@@ -104,4 +104,103 @@ fn gelu_at_known_points() {
     }
     assert_eq!(reference::gelu(-40.0f64).0, 0.0);
     assert_eq!(reference::gelu(40.0f64), (40.0, 1.0));
+}
+
+#[test]
+fn the_fast_path_is_the_reference() {
+    let mut s = stream(101);
+    let drop = Dropout {
+        p: 0.25,
+        key: [1, 2],
+        site: 3,
+        step: 4,
+    };
+    for (rows, k, n) in [
+        (0, 8, 8),
+        (1, 64, 32),
+        (2, 1, 1),
+        (33, 59, 97),
+        (130, 70, 45),
+        (257, 33, 64),
+    ] {
+        for act in [Act::None, Act::Gelu] {
+            for drop in [None, Some(&drop)] {
+                let shape = Shape { rows, k, n };
+                let (x, w) = (
+                    normal::<f32>(&mut s, rows * k),
+                    normal::<f32>(&mut s, n * k),
+                );
+                let (b, r) = (normal::<f32>(&mut s, n), normal::<f32>(&mut s, rows * n));
+                let dy = normal::<f32>(&mut s, rows * n);
+                let gelu = act == Act::Gelu;
+                let got = same_bits(|pool| {
+                    let (mut y, mut slope) = (vec![f32::NAN; rows * n], vec![f32::NAN; rows * n]);
+                    let dact = gelu.then_some(&mut slope[..]);
+                    cpu::forward(pool, shape, act, &x, &w, &b, Some(&r), drop, &mut y, dact);
+                    let (mut dx, mut dw, mut db) = (x.clone(), w.clone(), b.clone());
+                    let mut scratch = vec![f32::NAN; rows * n];
+                    let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], true)));
+                    cpu::backward(
+                        pool,
+                        shape,
+                        &x,
+                        &w,
+                        &dy,
+                        dact,
+                        drop,
+                        &mut scratch,
+                        dx_out,
+                        &mut dw,
+                        &mut db,
+                    );
+                    if !gelu {
+                        slope.clear();
+                    }
+                    [y, slope, dx, dw, db]
+                });
+                let (mut y, mut slope) = (vec![f64::NAN; rows * n], vec![f64::NAN; rows * n]);
+                let dact = gelu.then_some(&mut slope[..]);
+                let (wx, ww) = (wide(&x), wide(&w));
+                reference::forward(
+                    shape,
+                    act,
+                    &wx,
+                    &ww,
+                    &wide(&b),
+                    Some(&wide(&r)),
+                    drop,
+                    &mut y,
+                    dact,
+                );
+                let (mut dx, mut dw, mut db) = (wx.clone(), ww.clone(), wide(&b));
+                let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], true)));
+                reference::backward(
+                    shape,
+                    &wx,
+                    &ww,
+                    &wide(&dy),
+                    dact,
+                    drop,
+                    &mut [],
+                    dx_out,
+                    &mut dw,
+                    &mut db,
+                );
+                let names = [
+                    "linear y",
+                    "linear dact",
+                    "linear dx",
+                    "linear dw",
+                    "linear db",
+                ];
+                if !gelu {
+                    slope.clear();
+                }
+                for (name, (got, want)) in names.iter().zip(got.iter().zip([y, slope, dx, dw, db]))
+                {
+                    assert_close(name, got, &want, REDUCTION);
+                }
+            }
+        }
+    }
 }
