@@ -74,6 +74,11 @@ impl Objective {
         self.memory_classes().iter().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Elements of the arena, and what they would be if no memory were shared over time.
+    pub fn arena(&self) -> (usize, usize) {
+        (self.sizes.arena, self.program.plan.unshared.iter().sum())
+    }
+
     fn memory_classes(&self) -> [(&'static str, usize); 7] {
         let s = &self.sizes;
         let kept = |on: bool| if on { 4 * s.params } else { 0 };
