@@ -72,7 +72,4 @@ pub enum TextError {
         /// Pieces of one character that the texts need.
         alphabet: usize,
     },
-    /// Nothing to train on.
-    #[error("no words to train a vocabulary on")]
-    NoWords,
 }

@@ -1,0 +1,183 @@
+//! Refused files and rows: `errors.jsonl`, and the table of the commonest reasons.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// One refused file or row, as `errors.jsonl` has it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The file, or the table and its line.
+    pub path: String,
+    /// Where it failed: `scan`, `decode`.
+    pub stage: &'static str,
+    /// Stable code of the reason.
+    pub reason: &'static str,
+    /// What exactly, in words.
+    pub detail: String,
+}
+
+/// All problems of a conversion, in the order of the records.
+#[derive(Debug, Default)]
+pub struct Problems {
+    list: Vec<Problem>,
+    /// Faults that were passed over, by code.
+    notes: BTreeMap<&'static str, u64>,
+}
+
+impl Problems {
+    /// Adds a refused file or row found while tables are read.
+    pub fn scan(
+        &mut self,
+        path: impl Into<String>,
+        reason: &'static str,
+        detail: impl Into<String>,
+    ) {
+        self.list.push(Problem {
+            path: path.into(),
+            stage: "scan",
+            reason,
+            detail: detail.into(),
+        });
+    }
+
+    /// Adds a picture that could not be decoded.
+    pub fn decode(&mut self, path: &Path, error: &crate::image::ImageError) {
+        self.list.push(Problem {
+            path: path.display().to_string(),
+            stage: "decode",
+            reason: error.reason.code(),
+            detail: error.detail.clone(),
+        });
+    }
+
+    /// Counts a fault that was passed over.
+    pub fn note(&mut self, code: &'static str) {
+        *self.notes.entry(code).or_default() += 1;
+    }
+
+    /// All refused files and rows.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// The text of `errors.jsonl`: one JSON object a line.
+    pub fn to_jsonl(&self) -> String {
+        let mut text = String::new();
+        for problem in &self.list {
+            // A struct of four strings always serialises.
+            if let Ok(line) = serde_json::to_string(problem) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// The commonest reasons, as a table for people; empty if there is nothing to tell.
+    pub fn table(&self) -> String {
+        let mut counts: BTreeMap<(&str, &str), (u64, &str)> = BTreeMap::new();
+        for p in &self.list {
+            let entry = counts
+                .entry((p.stage, p.reason))
+                .or_insert((0, p.path.as_str()));
+            entry.0 += 1;
+        }
+        let mut rows: Vec<_> = counts.into_iter().collect();
+        rows.sort_by_key(|&(key, (count, _))| (std::cmp::Reverse(count), key));
+        let mut text = String::new();
+        if !rows.is_empty() {
+            let _ = writeln!(
+                text,
+                "{:>8}  {:<7} {:<20} first",
+                "refused", "stage", "reason"
+            );
+        }
+        for ((stage, reason), (count, first)) in rows.into_iter().take(12) {
+            let _ = writeln!(text, "{count:>8}  {stage:<7} {reason:<20} {first}");
+        }
+        for (code, count) in &self.notes {
+            let _ = writeln!(text, "{count:>8}  passed over: {code}");
+        }
+        text
+    }
+}
+
+/// How many refused files are too many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MaxErrors {
+    /// So many of them.
+    Count(u64),
+    /// So many of a hundred records.
+    Percent(f64),
+}
+
+impl MaxErrors {
+    /// True if `refused` of `total` is more than allowed.
+    pub fn exceeded(self, refused: u64, total: u64) -> bool {
+        match self {
+            Self::Count(n) => refused > n,
+            Self::Percent(p) => refused as f64 * 100.0 > p * total as f64,
+        }
+    }
+}
+
+impl std::str::FromStr for MaxErrors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is neither a count such as 20 nor a share such as 0.5%");
+        match text.strip_suffix('%') {
+            Some(number) => {
+                let percent: f64 = number.trim().parse().map_err(|_| wrong())?;
+                if !(0.0..=100.0).contains(&percent) {
+                    return Err(wrong());
+                }
+                Ok(Self::Percent(percent))
+            }
+            None => text.parse().map(Self::Count).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl std::fmt::Display for MaxErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(n) => write!(f, "{n}"),
+            Self::Percent(p) => write!(f, "{p}%"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_object_a_line() {
+        let mut problems = Problems::default();
+        problems.scan("t.csv:3", "bad-row", "has \"quotes\"\nand lines");
+        problems.scan("t.csv:4", "bad-row", "");
+        let text = problems.to_jsonl();
+        assert_eq!(text.lines().count(), 2);
+        let first: serde_json::Value =
+            serde_json::from_str(text.lines().next().unwrap_or("")).expect("JSON");
+        assert_eq!(first["stage"], "scan");
+        assert_eq!(first["detail"], "has \"quotes\"\nand lines");
+        assert!(
+            problems
+                .table()
+                .contains("       2  scan    bad-row              t.csv:3")
+        );
+    }
+
+    #[test]
+    fn limits_by_count_and_share() {
+        let limit = |s: &str| s.parse::<MaxErrors>();
+        assert!(!limit("3").expect("count").exceeded(3, 10));
+        assert!(limit("3").expect("count").exceeded(4, 1_000_000));
+        assert!(!limit("0.5%").expect("share").exceeded(5, 1000));
+        assert!(limit("0.5%").expect("share").exceeded(6, 1000));
+        assert!(limit("-1%").is_err() && limit("many").is_err() && limit("101%").is_err());
+    }
+}

@@ -1,0 +1,466 @@
+//! Every kind of file is made here, from one picture, and must come back as that picture.
+
+use super::*;
+use ::jpeg_encoder::{ColorType as Jpeg, Encoder};
+use ::png::{BitDepth, ColorType};
+
+const W: usize = 61;
+const H: usize = 45;
+
+/// A smooth picture, so that lossy formats come close.
+fn picture() -> Vec<u8> {
+    let at = |i: usize| {
+        let (x, y) = ((i % W) as f32 / W as f32, (i / W) as f32 / H as f32);
+        (127.0 + 90.0 * (3.0 * x).sin() * (2.0 * y + 0.5).cos()) as u8
+    };
+    (0..W * H).map(at).collect()
+}
+
+fn png(
+    color: ColorType,
+    depth: BitDepth,
+    data: &[u8],
+    set: impl FnOnce(&mut ::png::Encoder<&mut Vec<u8>>),
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut out, W as u32, H as u32);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    set(&mut encoder);
+    let mut writer = encoder.write_header().expect("header");
+    writer.write_image_data(data).expect("pixels");
+    writer.finish().expect("end");
+    out
+}
+
+fn spread(data: &[u8], f: impl Fn(u8) -> Vec<u8>) -> Vec<u8> {
+    data.iter().flat_map(|&v| f(v)).collect()
+}
+
+fn grey8(bytes: &[u8]) -> Vec<u8> {
+    match decode(bytes, &Limits::default()).expect("decodes").samples {
+        Samples::U8(v) => v,
+        Samples::U16(_) => panic!("8 bits expected"),
+    }
+}
+
+fn reason(bytes: &[u8]) -> Reason {
+    decode(bytes, &Limits::default())
+        .expect_err("is refused")
+        .reason
+}
+
+/// Greatest difference to the picture.
+fn worst(got: &[u8]) -> u8 {
+    let want = picture();
+    assert_eq!(got.len(), want.len());
+    got.iter()
+        .zip(&want)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max()
+        .unwrap_or(0)
+}
+
+#[test]
+fn png_of_every_colour_type_is_exact() {
+    let p = picture();
+    let none = |_: &mut ::png::Encoder<&mut Vec<u8>>| {};
+    assert_eq!(
+        worst(&grey8(&png(
+            ColorType::Grayscale,
+            BitDepth::Eight,
+            &p,
+            none
+        ))),
+        0
+    );
+    let ga = spread(&p, |v| vec![v, 255]);
+    assert_eq!(
+        worst(&grey8(&png(
+            ColorType::GrayscaleAlpha,
+            BitDepth::Eight,
+            &ga,
+            none
+        ))),
+        0
+    );
+    let rgb = spread(&p, |v| vec![v; 3]);
+    assert_eq!(
+        worst(&grey8(&png(ColorType::Rgb, BitDepth::Eight, &rgb, none))),
+        0
+    );
+    let rgba = spread(&p, |v| vec![v, v, v, 255]);
+    assert_eq!(
+        worst(&grey8(&png(ColorType::Rgba, BitDepth::Eight, &rgba, none))),
+        0
+    );
+    let palette: Vec<u8> = (0..=255u8).rev().flat_map(|v| [v; 3]).collect();
+    let indexed = spread(&p, |v| vec![255 - v]);
+    let file = png(ColorType::Indexed, BitDepth::Eight, &indexed, |e| {
+        e.set_palette(palette)
+    });
+    assert_eq!(worst(&grey8(&file)), 0);
+}
+
+#[test]
+fn png_of_sixteen_bits_keeps_them() {
+    let wide: Vec<u16> = picture().iter().map(|&v| u16::from(v) * 257 - 3).collect();
+    let bytes: Vec<u8> = wide.iter().flat_map(|v| v.to_be_bytes()).collect();
+    let none = |_: &mut ::png::Encoder<&mut Vec<u8>>| {};
+    let got = decode(
+        &png(ColorType::Grayscale, BitDepth::Sixteen, &bytes, none),
+        &Limits::default(),
+    );
+    assert_eq!(got.expect("decodes").samples, Samples::U16(wide.clone()));
+    let rgba: Vec<u8> = wide
+        .iter()
+        .flat_map(|v| [*v, *v, *v, 65535].map(u16::to_be_bytes).concat())
+        .collect();
+    let got = decode(
+        &png(ColorType::Rgba, BitDepth::Sixteen, &rgba, none),
+        &Limits::default(),
+    );
+    assert_eq!(got.expect("decodes").samples, Samples::U16(wide));
+}
+
+#[test]
+fn transparent_is_black_and_colour_is_luma() {
+    let half = spread(&picture(), |_| vec![200, 200, 200, 128]);
+    let none = |_: &mut ::png::Encoder<&mut Vec<u8>>| {};
+    let file = png(ColorType::Rgba, BitDepth::Eight, &half, none);
+    assert!(grey8(&file).iter().all(|&v| v == 100));
+    let green = spread(&picture(), |_| vec![10, 200, 30, 255]);
+    let file = png(ColorType::Rgba, BitDepth::Eight, &green, none);
+    assert!(
+        grey8(&file).iter().all(|&v| v == 124),
+        "0.299*10 + 0.587*200 + 0.114*30 = 123.81"
+    );
+}
+
+#[test]
+fn jpeg_of_every_kind_comes_close() {
+    let p = picture();
+    let encode = |data: &[u8], color: Jpeg, set: &dyn Fn(&mut Encoder<&mut Vec<u8>>)| {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(&mut out, 96);
+        set(&mut encoder);
+        encoder
+            .encode(data, W as u16, H as u16, color)
+            .expect("encodes");
+        out
+    };
+    let rgb = spread(&p, |v| vec![v; 3]);
+    // Ink amounts with all the grey in K, and with it in C, M and Y.
+    let black = spread(&p, |v| vec![0, 0, 0, 255 - v]);
+    let inks = spread(&p, |v| vec![255 - v, 255 - v, 255 - v, 0]);
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("grey", encode(&p, Jpeg::Luma, &|_| {})),
+        (
+            "grey progressive",
+            encode(&p, Jpeg::Luma, &|e| e.set_progressive(true)),
+        ),
+        (
+            "grey restarts",
+            encode(&p, Jpeg::Luma, &|e| e.set_restart_interval(3)),
+        ),
+        ("rgb", encode(&rgb, Jpeg::Rgb, &|_| {})),
+        (
+            "rgb progressive",
+            encode(&rgb, Jpeg::Rgb, &|e| e.set_progressive(true)),
+        ),
+        (
+            "rgb 4:2:0",
+            encode(&rgb, Jpeg::Rgb, &|e| {
+                e.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2)
+            }),
+        ),
+        (
+            "rgb 4:2:0 restarts progressive",
+            encode(&rgb, Jpeg::Rgb, &|e| {
+                e.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+                e.set_progressive(true);
+                e.set_restart_interval(2);
+            }),
+        ),
+        ("cmyk in K", encode(&black, Jpeg::Cmyk, &|_| {})),
+        ("cmyk in CMY", encode(&inks, Jpeg::Cmyk, &|_| {})),
+        ("ycck in K", encode(&black, Jpeg::CmykAsYcck, &|_| {})),
+        ("ycck in CMY", encode(&inks, Jpeg::CmykAsYcck, &|_| {})),
+    ];
+    for (name, file) in cases {
+        let error = worst(&grey8(&file));
+        assert!(error <= 6, "{name}: off by {error}");
+    }
+}
+
+#[test]
+fn jpeg_cut_anywhere_is_refused() {
+    let mut file = Vec::new();
+    Encoder::new(&mut file, 90)
+        .encode(&picture(), W as u16, H as u16, Jpeg::Luma)
+        .expect("encodes");
+    for cut in (4..file.len() - 2).step_by(7) {
+        assert_eq!(
+            reason(&file[..cut]),
+            Reason::Truncated,
+            "cut at {cut} of {}",
+            file.len()
+        );
+    }
+    // An end marker put behind half a picture does not make it whole.
+    let mut sewn = file[..file.len() / 2 + 200].to_vec();
+    sewn.extend([0xff, 0xd9]);
+    assert!(matches!(reason(&sewn), Reason::Truncated | Reason::Corrupt));
+    file.extend(b"bytes after the end");
+    assert!(worst(&grey8(&file)) <= 6);
+}
+
+#[test]
+fn png_faults_are_named() {
+    let p = picture();
+    let file = png(ColorType::Grayscale, BitDepth::Eight, &p, |_| {});
+    assert_eq!(reason(&file[..file.len() / 2]), Reason::Truncated);
+    let idat = file.windows(4).position(|w| w == b"IDAT").expect("IDAT");
+    let mut flipped = file.clone();
+    flipped[idat + 30] ^= 0x10;
+    assert!(matches!(
+        reason(&flipped),
+        Reason::Checksum | Reason::Corrupt
+    ));
+    // Without IEND nothing of the picture is missing.
+    let whole = decode(&file[..file.len() - 12], &Limits::default()).expect("decodes");
+    assert_eq!(whole.note, Some("png-no-end"));
+    assert_eq!(whole.samples, Samples::U8(p));
+}
+
+/// A PNG header that claims any size, with a right checksum, and hardly any data.
+fn lying_png(width: u32, height: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut out, width, height);
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Sixteen);
+    drop(encoder.write_header().expect("header"));
+    out
+}
+
+#[test]
+fn headers_that_lie_cost_no_memory() {
+    assert_eq!(reason(&lying_png(60_000, 60_000)), Reason::TooLarge);
+    assert_eq!(
+        reason(&lying_png(u32::MAX >> 1, u32::MAX >> 1)),
+        Reason::TooLarge
+    );
+    assert_eq!(reason(&lying_png(8_000, 7_000)), Reason::Truncated);
+    let mut jpeg = Vec::new();
+    Encoder::new(&mut jpeg, 50)
+        .encode(&picture(), W as u16, H as u16, Jpeg::Luma)
+        .expect("encodes");
+    let sof = jpeg
+        .windows(2)
+        .position(|w| w == [0xff, 0xc0])
+        .expect("a frame header");
+    let claim = |w: u16, h: u16| {
+        let mut file = jpeg.clone();
+        file[sof + 5..sof + 7].copy_from_slice(&h.to_be_bytes());
+        file[sof + 7..sof + 9].copy_from_slice(&w.to_be_bytes());
+        file
+    };
+    assert_eq!(reason(&claim(65_535, 65_535)), Reason::TooLarge);
+    assert_eq!(reason(&claim(7_000, 7_000)), Reason::Truncated);
+    assert!(matches!(
+        reason(&claim(300, 300)),
+        Reason::Truncated | Reason::Corrupt
+    ));
+    assert_eq!(reason(&claim(9, 200)), Reason::TooSmall);
+    assert_eq!(reason(&claim(100, 0)), Reason::UnsupportedFormat);
+}
+
+#[test]
+fn foreign_files_are_named() {
+    assert_eq!(reason(b""), Reason::NotAnImage);
+    assert_eq!(reason(b"<html>not found</html>"), Reason::NotAnImage);
+    let tiff = decode(b"II*\0\x08\0\0\0", &Limits::default()).expect_err("TIFF");
+    assert_eq!(tiff.to_string(), "unsupported-format: TIFF is not decoded");
+    let small = Limits {
+        max_file: 10,
+        ..Limits::default()
+    };
+    let big = decode(&[0; 11], &small).expect_err("over the limit");
+    assert_eq!(big.reason, Reason::TooLarge);
+    let absent = load(Path::new("/nonexistent/x.png"), &Limits::default()).expect_err("absent");
+    assert_eq!(absent.reason, Reason::Missing);
+    let folder =
+        load(Path::new(env!("CARGO_MANIFEST_DIR")), &Limits::default()).expect_err("a folder");
+    assert_eq!(folder.reason, Reason::Unreadable);
+}
+
+#[test]
+fn bmp_of_24_bits_upward_and_downward() {
+    let p = picture();
+    let stride = (W * 3).next_multiple_of(4);
+    let file = |rows: i32| {
+        let mut f = b"BM".to_vec();
+        for v in [
+            0u32,
+            0,
+            54,
+            40,
+            W as u32,
+            rows as u32,
+            1 | 24 << 16,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ] {
+            f.extend(v.to_le_bytes());
+        }
+        for y in 0..H {
+            let row = if rows > 0 { H - 1 - y } else { y };
+            let line: Vec<u8> = spread(&p[row * W..][..W], |v| vec![v; 3]);
+            f.extend(&line);
+            f.resize(f.len() + stride - line.len(), 0);
+        }
+        f
+    };
+    assert_eq!(worst(&grey8(&file(H as i32))), 0);
+    assert_eq!(worst(&grey8(&file(-(H as i32)))), 0);
+    assert_eq!(reason(&file(H as i32)[..2000]), Reason::Truncated);
+    assert_eq!(reason(&file(i32::MIN)), Reason::TooLarge);
+}
+
+#[test]
+fn random_damage_never_panics_and_never_takes_the_process_down() {
+    let mut files = vec![png(
+        ColorType::Rgb,
+        BitDepth::Eight,
+        &spread(&picture(), |v| vec![v; 3]),
+        |_| {},
+    )];
+    for progressive in [false, true] {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(&mut out, 80);
+        encoder.set_progressive(progressive);
+        encoder
+            .encode(
+                &spread(&picture(), |v| vec![v; 3]),
+                W as u16,
+                H as u16,
+                Jpeg::Rgb,
+            )
+            .expect("encodes");
+        files.push(out);
+    }
+    let mut state = 12345u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize
+    };
+    for round in 0..600 {
+        let mut file = files[round % files.len()].clone();
+        for _ in 0..1 + round % 4 {
+            let at = next() % file.len();
+            file[at] = next() as u8;
+        }
+        if let Ok(image) = decode(&file, &Limits::default()) {
+            let count = match &image.samples {
+                Samples::U8(v) => v.len(),
+                Samples::U16(v) => v.len(),
+            };
+            assert_eq!(count, image.width * image.height);
+        }
+    }
+}
+
+fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Gray {
+    let samples = (0..width * height)
+        .map(|i| f(i % width, i / width))
+        .collect();
+    Gray {
+        width,
+        height,
+        samples: Samples::U8(samples),
+        note: None,
+    }
+}
+
+#[test]
+fn a_square_of_the_right_size_is_untouched() {
+    let image = gray(40, 40, |x, y| (x * 5 + y) as u8);
+    let Samples::U8(want) = image.samples.clone() else {
+        panic!()
+    };
+    for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+        assert_eq!(square(&image, 40, fit, Depth::Used), want);
+    }
+}
+
+#[test]
+fn shrinking_averages_areas() {
+    // 3 -> 2: each output covers one pixel and half of the middle one.
+    let image = gray(3, 3, |x, _| [0, 90, 240][x]);
+    assert_eq!(
+        square(&image, 2, Fit::Crop, Depth::Used),
+        [30, 190, 30, 190]
+    );
+    let image = gray(64, 64, |x, y| if (x + y) % 2 == 0 { 255 } else { 0 });
+    assert!(
+        square(&image, 16, Fit::Crop, Depth::Used)
+            .iter()
+            .all(|&v| v == 128)
+    );
+}
+
+#[test]
+fn fits_do_what_they_say() {
+    let image = gray(40, 20, |x, _| if (10..30).contains(&x) { 200 } else { 50 });
+    assert!(
+        square(&image, 10, Fit::Crop, Depth::Used)
+            .iter()
+            .all(|&v| v == 200)
+    );
+    let pad = square(&image, 20, Fit::Pad, Depth::Used);
+    assert!(pad[..5 * 20].iter().all(|&v| v == 0) && pad[15 * 20..].iter().all(|&v| v == 0));
+    assert_eq!(
+        pad[10 * 20..][..20],
+        [[50; 5].as_slice(), &[200; 10], &[50; 5]].concat()[..]
+    );
+    let stretch = square(&image, 20, Fit::Stretch, Depth::Used);
+    assert!(
+        stretch
+            .chunks(20)
+            .all(|row| row[..5] == [50; 5] && row[5..15] == [200; 10])
+    );
+    // Enlarging a ramp stays a ramp.
+    let up = square(
+        &gray(4, 4, |x, _| (x * 80) as u8),
+        8,
+        Fit::Crop,
+        Depth::Used,
+    );
+    assert_eq!(up[..8], [0, 20, 60, 100, 140, 180, 220, 240]);
+}
+
+#[test]
+fn sixteen_bits_scale_by_name() {
+    let wide = |samples: Vec<u16>| Gray {
+        width: 2,
+        height: 2,
+        samples: Samples::U16(samples),
+        note: None,
+    };
+    let twelve = wide(vec![100, 4095, 2048, 3000]);
+    assert_eq!(
+        square(&twelve, 2, Fit::Crop, Depth::Used),
+        [6, 255, 128, 187]
+    );
+    assert_eq!(square(&twelve, 2, Fit::Crop, Depth::Full), [0, 16, 8, 12]);
+    assert_eq!(
+        square(&twelve, 2, Fit::Crop, Depth::Range),
+        [0, 255, 124, 185]
+    );
+    let flat = wide(vec![7; 4]);
+    assert_eq!(square(&flat, 2, Fit::Crop, Depth::Range), [0; 4]);
+}
