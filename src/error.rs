@@ -4,6 +4,7 @@ use crate::apps::workload::WorkloadError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::objective::ObjectiveError;
+use crate::shard::ShardError;
 use crate::text::TextError;
 use crate::train::TrainError;
 
@@ -20,6 +21,9 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A data set.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// The vocabulary.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -55,6 +59,7 @@ impl Error {
             Error::Backend(BackendError::OutOfMemory { .. })
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
             Error::Objective(_) => FAILURE,
+            Error::Shard(e) => e.exit_code(),
             Error::Train(e) => e.exit_code(),
         }
     }

@@ -1,6 +1,6 @@
 //! A training engine for image-text transformers on chest X-rays and radiology reports.
 //!
-//! Layers, each knowing only those before it: `rng`, `fsio`, `shard`, `text` < `backend` < `ops` <
+//! Layers, each knowing only those before it: `rng`, `fsio`, `text`, `shard` < `backend` < `ops` <
 //! `autograd` < `model` < `data`, `objective` < `optim`, `train`, `apps` < `report` < `cli`.
 
 pub mod apps;
@@ -10,10 +10,12 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod fsio;
 pub mod model;
 pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod rng;
+pub mod shard;
 pub mod text;
 pub mod train;

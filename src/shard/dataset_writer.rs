@@ -1,0 +1,437 @@
+//! Writing a data set: shards of about one size for each split, `dataset.json` last.
+//!
+//! Records of a split keep the order they come in, so the same records give the same bytes. An interrupted
+//! run leaves whole shards; [`DatasetWriter::resume`] continues behind them and ends with the bytes of an
+//! uninterrupted run.
+
+use super::error::ShardError;
+use super::manifest::{Manifest, ShardEntry, SplitEntry, shard_file};
+use super::reader::ShardReader;
+use super::record::{NewRecord, Schema};
+use super::writer::{ShardSummary, ShardWriter};
+use super::{EXTENSION, MANIFEST_FILE, VOCAB_FILE};
+use crate::fsio::{self, FolderLock, FsError};
+use crate::text::WordPiece;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What a data set shall be.
+#[derive(Clone, Debug)]
+pub struct DatasetSpec {
+    /// Side of every image in pixels.
+    pub side: u32,
+    /// Names of the label columns.
+    pub label_names: Vec<String>,
+    /// Names of the sources.
+    pub source_names: Vec<String>,
+    /// A shard that has reached this size is closed.
+    pub shard_bytes: u64,
+    /// Split whose images give mean and standard deviation.
+    pub train_split: String,
+    /// Program and version, for `dataset.json`.
+    pub tool: String,
+    /// Free: where the data came from, and how.
+    pub provenance: serde_json::Map<String, serde_json::Value>,
+}
+
+impl DatasetSpec {
+    /// Shards of 256 MiB, training split `train`.
+    pub fn new(side: u32, label_names: Vec<String>, source_names: Vec<String>) -> Self {
+        Self {
+            side,
+            label_names,
+            source_names,
+            shard_bytes: 256 << 20,
+            train_split: "train".into(),
+            tool: format!("cxr-engine {}", env!("CARGO_PKG_VERSION")),
+            provenance: serde_json::Map::new(),
+        }
+    }
+}
+
+/// Writes a data set folder, which it locks.
+#[derive(Debug)]
+pub struct DatasetWriter {
+    dir: PathBuf,
+    spec: DatasetSpec,
+    schema: Schema,
+    splits: BTreeMap<String, SplitWriter>,
+    ids: HashSet<Box<str>>,
+    /// The split of each patient.
+    patients: HashMap<u64, String>,
+    _lock: FolderLock,
+}
+
+#[derive(Debug, Default)]
+struct SplitWriter {
+    entry: SplitEntry,
+    pixels: PixelSums,
+    current: Option<ShardWriter>,
+    /// Shards of an interrupted run that are not passed yet, and the record reached in the first.
+    stored: std::collections::VecDeque<ShardReader>,
+    reached: usize,
+}
+
+/// Exact sums over pixels, so that they do not depend on any order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PixelSums {
+    count: u64,
+    sum: u64,
+    squares: u64,
+}
+
+impl PixelSums {
+    pub(super) fn add(&mut self, image: &[u8]) {
+        // A chunk's sums fit 32 bits, which the compiler turns into wide vector instructions.
+        for chunk in image.chunks(1 << 15) {
+            let (mut sum, mut squares) = (0u32, 0u32);
+            for &p in chunk {
+                sum += u32::from(p);
+                squares += u32::from(p) * u32::from(p);
+            }
+            self.count += chunk.len() as u64;
+            self.sum += u64::from(sum);
+            self.squares += u64::from(squares);
+        }
+    }
+
+    fn merge(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+        }
+    }
+
+    /// Mean and standard deviation of the pixels / 255; the deviation is at least 1/255.
+    pub(super) fn mean_std(self) -> Option<(f64, f64)> {
+        if self.count == 0 {
+            return None;
+        }
+        let count = self.count as f64;
+        let mean = self.sum as f64 / count;
+        let variance = (self.squares as f64 / count - mean * mean).max(0.0);
+        Some((mean / 255.0, (variance.sqrt() / 255.0).max(1.0 / 255.0)))
+    }
+}
+
+impl DatasetWriter {
+    /// Starts a data set in `dir`, which must hold no shards and no `dataset.json`, and writes its `vocab.txt`.
+    pub fn create(
+        dir: &Path,
+        spec: DatasetSpec,
+        tokenizer: &WordPiece,
+    ) -> Result<Self, ShardError> {
+        let writer = Self::start(dir, spec, tokenizer)?;
+        if let Some(found) = writer.existing_shards()?.into_iter().next() {
+            let dir = dir.to_path_buf();
+            return Err(ShardError::NotEmpty { dir, found });
+        }
+        writer.write_vocabulary(tokenizer)?;
+        Ok(writer)
+    }
+
+    /// Continues an interrupted run, or starts one where there is none. The same records must come in the same
+    /// order; [`DatasetWriter::skip`] tells which are there already.
+    pub fn resume(
+        dir: &Path,
+        spec: DatasetSpec,
+        tokenizer: &WordPiece,
+    ) -> Result<Self, ShardError> {
+        let mut writer = Self::start(dir, spec, tokenizer)?;
+        let files = writer.existing_shards()?;
+        writer.remove_leftovers()?;
+        writer.write_vocabulary(tokenizer)?;
+        for file in files {
+            let shard = ShardReader::open(&dir.join(&file))?;
+            let name = file
+                .rsplit_once('-')
+                .map(|(split, _)| split.to_string())
+                .unwrap_or_default();
+            let split = writer.splits.entry(name.clone()).or_default();
+            let expected = shard_file(&name, split.stored.len());
+            if file != expected || shard.header().schema != writer.schema {
+                let found = format!(
+                    "{file} of another conversion (other settings, or a shard missing before it)"
+                );
+                let dir = dir.to_path_buf();
+                return Err(ShardError::NotEmpty { dir, found });
+            }
+            split.stored.push_back(shard);
+        }
+        Ok(writer)
+    }
+
+    fn start(dir: &Path, spec: DatasetSpec, tokenizer: &WordPiece) -> Result<Self, ShardError> {
+        let schema = Schema {
+            side: spec.side,
+            vocab: tokenizer.len() as u32,
+            tokenizer_hash: tokenizer.hash(),
+            label_names: spec.label_names.clone(),
+            source_names: spec.source_names.clone(),
+        };
+        schema.check()?;
+        let lock = fsio::lock_folder(dir)?;
+        if dir.join(MANIFEST_FILE).exists() {
+            return Err(ShardError::NotEmpty {
+                dir: dir.to_path_buf(),
+                found: "a finished data set".into(),
+            });
+        }
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            spec,
+            schema,
+            splits: BTreeMap::new(),
+            ids: HashSet::new(),
+            patients: HashMap::new(),
+            _lock: lock,
+        })
+    }
+
+    fn write_vocabulary(&self, tokenizer: &WordPiece) -> Result<(), ShardError> {
+        let text = tokenizer.to_file_text();
+        fsio::write_atomic(&self.dir.join(VOCAB_FILE), |w| w.write_all(text.as_bytes()))?;
+        Ok(())
+    }
+
+    /// Names in the folder, sorted.
+    fn list(&self) -> Result<Vec<String>, FsError> {
+        let error = |e| FsError::io("list", &self.dir, e);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(error)? {
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry.map_err(error)?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn existing_shards(&self) -> Result<Vec<String>, FsError> {
+        let mut names = self.list()?;
+        names.retain(|n| {
+            let extension = Path::new(n).extension();
+            extension.is_some_and(|e| e == EXTENSION)
+        });
+        Ok(names)
+    }
+
+    /// Removes the half-written files of a run that was killed: the lock says that nobody writes them now.
+    fn remove_leftovers(&self) -> Result<(), FsError> {
+        let is_ours = |name: &String| {
+            let shard = name.contains(&format!(".{EXTENSION}."));
+            name.starts_with('.') && name.ends_with(".tmp") && shard
+        };
+        for name in self.list()?.into_iter().filter(is_ours) {
+            let path = self.dir.join(name);
+            std::fs::remove_file(&path).map_err(|e| FsError::io("remove", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Side, vocabulary, labels and sources of the shards.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Whether a resumed run has stored record `id` next in `split` already; then it is counted and passed, and
+    /// must not be pushed. Always false in a run that was not resumed.
+    pub fn skip(&mut self, split: &str, id: &str) -> Result<bool, ShardError> {
+        loop {
+            let Some(writer) = self.splits.get_mut(split) else {
+                return Ok(false);
+            };
+            let Some(shard) = writer.stored.front() else {
+                return Ok(false);
+            };
+            if writer.reached < shard.len() {
+                break;
+            }
+            let summary = ShardSummary {
+                records: shard.header().records,
+                bytes: shard.header().file_bytes,
+                header_crc: shard.header().header_crc,
+            };
+            writer.list_shard(split, summary);
+            writer.stored.pop_front();
+            writer.reached = 0;
+        }
+        // Taken out while its records are looked at, since admitting them changes the rest of `self`.
+        let Some(writer) = self.splits.get_mut(split) else {
+            return Ok(false);
+        };
+        let Some(shard) = writer.stored.pop_front() else {
+            return Ok(false);
+        };
+        let stored = shard.record(writer.reached)?;
+        let same = stored.id == id;
+        if same {
+            writer.reached += 1;
+            let pieces = stored.pieces.to_vec();
+            let record = NewRecord {
+                id: stored.id,
+                image: stored.image,
+                pieces: &pieces,
+                text: stored.text,
+                labels: stored.labels,
+                source: stored.source,
+                study: stored.study,
+                patient: stored.patient,
+                meta: stored.meta,
+            };
+            self.admit(split, &record)?;
+            self.count(split, &record);
+        }
+        if let Some(writer) = self.splits.get_mut(split) {
+            writer.stored.push_front(shard);
+        }
+        Ok(same)
+    }
+
+    /// Appends a record to a split.
+    ///
+    /// # Errors
+    /// A record that is refused (a field that does not fit, an id that comes twice, a patient of another
+    /// split) changes nothing. After an I/O error the open shards are lost, finished ones are not.
+    pub fn push(&mut self, split: &str, record: &NewRecord) -> Result<(), ShardError> {
+        if self.skip(split, record.id)? {
+            return Ok(());
+        }
+        if let Some(writer) = self.splits.get(split)
+            && let Some(shard) = writer.stored.front()
+        {
+            return Err(ShardError::ResumeMismatch {
+                dir: self.dir.clone(),
+                split: split.to_string(),
+                expected: shard.record(writer.reached)?.id.to_string(),
+                found: record.id.to_string(),
+            });
+        }
+        self.check_split_name(split)?;
+        self.check_admission(split, record)?;
+        let writer = self.splits.entry(split.to_string()).or_default();
+        if writer.current.is_none() {
+            let path = self.dir.join(shard_file(split, writer.entry.shards.len()));
+            writer.current = Some(ShardWriter::create(&path, &self.schema)?);
+        }
+        if let Some(shard) = &mut writer.current {
+            shard.push(record)?;
+            if shard.bytes() >= self.spec.shard_bytes {
+                writer.close(split)?;
+            }
+        }
+        self.admit(split, record)?;
+        self.count(split, record);
+        Ok(())
+    }
+
+    fn check_split_name(&self, split: &str) -> Result<(), ShardError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if split.is_empty() || !split.chars().all(plain) {
+            return Err(ShardError::Setting {
+                field: "split",
+                detail: format!("expected a name of letters, digits, `_` and `-`, found `{split}`"),
+            });
+        }
+        Ok(())
+    }
+
+    fn check_admission(&self, split: &str, record: &NewRecord) -> Result<(), ShardError> {
+        if self.ids.contains(record.id) {
+            return Err(ShardError::DuplicateId {
+                id: record.id.to_string(),
+            });
+        }
+        match self.patients.get(&record.patient) {
+            Some(first) if first != split => Err(ShardError::PatientInTwoSplits {
+                id: record.id.to_string(),
+                patient: record.patient,
+                first: first.clone(),
+                second: split.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers id and patient.
+    fn admit(&mut self, split: &str, record: &NewRecord) -> Result<(), ShardError> {
+        self.check_admission(split, record)?;
+        self.ids.insert(record.id.into());
+        if record.patient != 0 && !self.patients.contains_key(&record.patient) {
+            self.patients.insert(record.patient, split.to_string());
+            self.splits
+                .entry(split.to_string())
+                .or_default()
+                .entry
+                .patients += 1;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, split: &str, record: &NewRecord) {
+        let writer = self.splits.entry(split.to_string()).or_default();
+        let (image, text) = (record.image.is_some(), !record.pieces.is_empty());
+        writer.entry.records += 1;
+        writer.entry.images += u64::from(image);
+        writer.entry.texts += u64::from(text);
+        writer.entry.pairs += u64::from(image && text);
+        writer.pixels.add(record.image.unwrap_or(&[]));
+    }
+
+    /// Closes the shards and writes `dataset.json`, which makes the folder a data set.
+    pub fn finish(mut self) -> Result<Manifest, ShardError> {
+        let tool = std::mem::take(&mut self.spec.tool);
+        let mut manifest = Manifest::new(&self.schema, tool, VOCAB_FILE);
+        manifest.provenance = std::mem::take(&mut self.spec.provenance);
+        let names: Vec<String> = self.splits.keys().cloned().collect();
+        for name in &names {
+            // Passes the last stored shard where it ends exactly here; an id is never empty, so nothing else.
+            self.skip(name, "")?;
+        }
+        let train = self.splits.get(&self.spec.train_split);
+        let all = || {
+            let sums = self.splits.values().map(|s| s.pixels);
+            sums.fold(PixelSums::default(), PixelSums::merge)
+        };
+        let measured = train.and_then(|s| s.pixels.mean_std());
+        if let Some((mean, std)) = measured.or_else(|| all().mean_std()) {
+            (manifest.mean, manifest.std) = (mean, std);
+        }
+        for (name, mut writer) in std::mem::take(&mut self.splits) {
+            if let Some(shard) = writer.stored.front() {
+                return Err(ShardError::ResumeMismatch {
+                    dir: self.dir.clone(),
+                    split: name,
+                    expected: shard.record(writer.reached)?.id.to_string(),
+                    found: "the end".into(),
+                });
+            }
+            writer.close(&name)?;
+            manifest.splits.insert(name, writer.entry);
+        }
+        manifest.save(&self.dir)?;
+        Ok(manifest)
+    }
+}
+
+impl SplitWriter {
+    fn close(&mut self, split: &str) -> Result<(), ShardError> {
+        if let Some(shard) = self.current.take() {
+            let summary = shard.finish()?;
+            self.list_shard(split, summary);
+        }
+        Ok(())
+    }
+
+    fn list_shard(&mut self, split: &str, summary: ShardSummary) {
+        self.entry.shards.push(ShardEntry {
+            file: shard_file(split, self.entry.shards.len()),
+            records: summary.records,
+            bytes: summary.bytes,
+            crc32c: format!("{:08x}", summary.header_crc),
+        });
+    }
+}
