@@ -2,6 +2,5 @@
 //!
 //! Layers, each knowing only those before it: `image` < `convert` < `commands`.
 
-pub mod commands;
 pub mod convert;
 pub mod image;

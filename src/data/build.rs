@@ -5,9 +5,10 @@
 
 use super::masks::{ImageMasker, mask_text};
 use super::plan::{Matching, Plan, Planned, Recipe};
-use super::{Batch, DataError, Pieces, Record, Records, SampleInfo};
+use super::{Batch, DataError, Records, SampleInfo};
 use crate::model::Pool;
 use crate::rng::{Purpose, Stream};
+use crate::shard::{Pieces, RecordView};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,6 +77,16 @@ impl Builder {
         Batch::with_caps(&self.recipe.caps, &self.recipe.model, self.records.labels())
     }
 
+    /// Tells the system which records `plan` reads.
+    pub fn hint(&self, plan: &Plan) {
+        for sample in &plan.samples {
+            self.records.will_need(sample.record as usize);
+            if sample.text_record != sample.record {
+                self.records.will_need(sample.text_record as usize);
+            }
+        }
+    }
+
     /// Fills `batch` from `plan`. A sample with a bad record is left out whole and noted in `bad`.
     pub fn build(&mut self, plan: &Plan, batch: &mut Batch, bad: &mut Vec<BadNote>) {
         let start = Instant::now();
@@ -111,7 +122,7 @@ impl Builder {
         records: &'a dyn Records,
         record: u32,
         bad: &mut Vec<BadNote>,
-    ) -> Option<Record<'a>> {
+    ) -> Option<RecordView<'a>> {
         let result = records.record(record as usize).and_then(|view| {
             self.check(records, record as usize, &view)?;
             Ok(view)
@@ -129,7 +140,7 @@ impl Builder {
         }
     }
 
-    fn check(&self, records: &dyn Records, record: usize, view: &Record) -> Result<(), String> {
+    fn check(&self, records: &dyn Records, record: usize, view: &RecordView) -> Result<(), String> {
         let meta = records.meta(record);
         let pixels = self.recipe.model.image * self.recipe.model.image;
         if view.image.map(<[u8]>::len) != meta.has_image.then_some(pixels) {
@@ -139,16 +150,14 @@ impl Builder {
                 view.image.map_or(0, <[u8]>::len)
             ));
         }
-        let (pieces, most) = match view.pieces {
-            Pieces::U16(ids) => (ids.len(), ids.iter().max().map_or(0, |&id| u32::from(id))),
-            Pieces::U32(ids) => (ids.len(), ids.iter().max().map_or(0, |&id| id)),
-        };
+        let pieces = view.pieces.len();
         if pieces != meta.pieces as usize {
             return Err(format!(
                 "the index promises {} pieces, the record holds {pieces}",
                 meta.pieces
             ));
         }
+        let most = view.pieces.iter().max().unwrap_or(0);
         if pieces > 0 && most as usize >= self.recipe.text.len() {
             return Err(format!(
                 "piece id {most} is not in the vocabulary of {} pieces",
@@ -166,7 +175,7 @@ impl Builder {
     }
 
     /// Appends the segments of one sample.
-    fn add(&mut self, sample: &Planned, own: &Record, text: &Record, batch: &mut Batch) {
+    fn add(&mut self, sample: &Planned, own: &RecordView, text: &RecordView, batch: &mut Batch) {
         let segment = batch.segments() as u32;
         batch.samples.push(SampleInfo {
             position: sample.position,
@@ -239,7 +248,7 @@ impl Builder {
     }
 
     /// The pieces, masked, and `[SEP]`.
-    fn push_pieces(&mut self, sample: &Planned, text: &Record, batch: &mut Batch) {
+    fn push_pieces(&mut self, sample: &Planned, text: &RecordView, batch: &mut Batch) {
         let recipe = Arc::clone(&self.recipe);
         let keep = sample.pieces as usize;
         self.ids.clear();
@@ -272,7 +281,7 @@ impl Builder {
     }
 
     /// The pixels, their hidden bitmap, and the tokens scale by scale.
-    fn push_image(&mut self, sample: &Planned, own: &Record, batch: &mut Batch) {
+    fn push_image(&mut self, sample: &Planned, own: &RecordView, batch: &mut Batch) {
         let recipe = Arc::clone(&self.recipe);
         let words = recipe.model.hidden_words();
         let image = (batch.hidden.len() / words) as u32;

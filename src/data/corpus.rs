@@ -2,49 +2,9 @@
 
 use super::{DataConfig, DataError, Permutation};
 use crate::rng::{Purpose, Stream};
+use crate::shard::{RecordMeta, RecordView, Split};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// What packing must know of a record, from the index alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordMeta {
-    /// Whether it has an image.
-    pub has_image: bool,
-    /// Pieces of its text; 0 = no text.
-    pub pieces: u32,
-    /// Its source.
-    pub source: u16,
-    /// Hash of its study.
-    pub study: u64,
-    /// Hash of its patient.
-    pub patient: u64,
-    /// Hash of its text; 0 = no text.
-    pub text_hash: u64,
-    /// Hash of its set of positive and uncertain labels; 0 = all labels missing.
-    pub label_hash: u32,
-}
-
-/// Piece ids as they are stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Pieces<'a> {
-    /// Vocabulary of at most 65,536 pieces.
-    U16(&'a [u16]),
-    /// Any vocabulary.
-    U32(&'a [u32]),
-}
-
-/// What a batch takes from a record.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// Its id in the source.
-    pub id: &'a str,
-    /// Pixels, row-major. `[side * side]`
-    pub image: Option<&'a [u8]>,
-    /// Pieces without `[CLS]` and `[SEP]`.
-    pub pieces: Pieces<'a>,
-    /// 1, 0, -1 uncertain, -2 missing. `[labels]`
-    pub labels: &'a [i8],
-}
 
 /// A split of a data set: the loader's only view of storage.
 pub trait Records: Send + Sync {
@@ -56,10 +16,12 @@ pub trait Records: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Index entry of record `i < len`.
+    /// Index entry of record `i < len`; its source is below the number of sources.
     fn meta(&self, i: usize) -> RecordMeta;
     /// Record `i < len`, its checksum compared; the error says what is wrong with it.
-    fn record(&self, i: usize) -> Result<Record<'_>, String>;
+    fn record(&self, i: usize) -> Result<RecordView<'_>, String>;
+    /// A hint that record `i` is read soon.
+    fn will_need(&self, _i: usize) {}
     /// Shard and index of record `i`, for messages.
     fn place(&self, i: usize) -> String;
     /// Side of the images in pixels.
@@ -70,6 +32,42 @@ pub trait Records: Send + Sync {
     fn labels(&self) -> usize;
     /// Names of the sources.
     fn sources(&self) -> &[String];
+}
+
+impl Records for Split {
+    fn split(&self) -> &str {
+        self.name()
+    }
+    fn len(&self) -> usize {
+        Split::len(self)
+    }
+    fn meta(&self, i: usize) -> RecordMeta {
+        Split::meta(self, i)
+    }
+    fn record(&self, i: usize) -> Result<RecordView<'_>, String> {
+        // The place and what to do are said by `DataError`.
+        let what = |e: crate::shard::ShardError| e.to_string().lines().next().map(String::from);
+        Split::record(self, i).map_err(|e| what(e).unwrap_or_default())
+    }
+    fn will_need(&self, i: usize) {
+        Split::will_need(self, i);
+    }
+    fn place(&self, i: usize) -> String {
+        let (shard, local) = self.locate(i);
+        format!("{}, record {local}", shard.path().display())
+    }
+    fn side(&self) -> usize {
+        self.schema().side as usize
+    }
+    fn vocab(&self) -> usize {
+        self.schema().vocab as usize
+    }
+    fn labels(&self) -> usize {
+        self.schema().label_names.len()
+    }
+    fn sources(&self) -> &[String] {
+        &self.schema().source_names
+    }
 }
 
 /// Errors if a patient is in both splits. Patient 0 is nobody: records without a known patient.

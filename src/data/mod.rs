@@ -30,7 +30,7 @@ pub use batch::{Batch, Regime, SampleInfo, ScaleBatch};
 pub use build::{BadNote, Builder};
 pub use caps::Caps;
 pub use config::{Attention, BadRecord, Coupling, DataConfig, MaskConfig};
-pub use corpus::{Corpus, Entry, EpochOrder, Pieces, Record, RecordMeta, Records, check_patients};
+pub use corpus::{Corpus, Entry, EpochOrder, Records, check_patients};
 pub use error::DataError;
 pub use loader::{Cursor, Loader, LoaderOptions, LoaderReport, Slot};
 pub use masks::{ImageMasker, TextSpec, is_hidden, mask_text, masked_pieces};

@@ -16,12 +16,13 @@
 //! the window until it is the oldest; then a partner is looked for in the window, and where there
 //! is none it becomes a masked-modelling sample.
 
-use super::corpus::{Corpus, EpochOrder, RecordMeta};
+use super::corpus::{Corpus, EpochOrder};
 use super::masks::{ImageMasker, masked_pieces};
 use super::{Attention, Caps, DataConfig, MaskConfig, Regime, TextSpec};
 use crate::model::{ModelConfig, Pool};
 use crate::objective::LossConfig;
 use crate::rng::{Purpose, Stream};
+use crate::shard::RecordMeta;
 use std::sync::Arc;
 
 /// Everything but the data that decides what a batch holds.
@@ -178,6 +179,14 @@ impl Planner {
         }
     }
 
+    /// A plan with room for any batch.
+    pub fn empty_plan(&self) -> Plan {
+        Plan {
+            samples: Vec::with_capacity(self.recipe.caps.segments),
+            ..Plan::default()
+        }
+    }
+
     /// Fills `plan` with the next batch and moves on, over the end of an epoch into the next one.
     pub fn next(&mut self, plan: &mut Plan) {
         plan.samples.clear();
@@ -200,6 +209,9 @@ impl Planner {
     }
 
     fn refill(&mut self) {
+        // A cloned planner comes without spare room.
+        let room = self.recipe.data.pack_window - self.window.len();
+        self.window.reserve(room);
         while self.window.len() < self.recipe.data.pack_window && self.next < self.corpus.len() {
             let sample = self.read(self.next);
             self.window.push(sample);

@@ -4,21 +4,59 @@
 //! in a plain field and only stores it into the shared counter, which the other only loads. A
 //! store releases what was written before it: the sender's, the slot; the receiver's, the place in the ring.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib data::ring` checks every interleaving of a
-//! small case under the memory model; with either `Release` weakened to `Relaxed` it fails.
+//! `RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --lib data::ring` checks every interleaving of a
+//! small case under the memory model; with any of the four orderings weakened to `Relaxed` it fails.
 
 #[cfg(all(test, loom))]
 use loom::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 #[cfg(not(all(test, loom)))]
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crossbeam::utils::CachePadded;
+
+/// A place of the ring. The counters alone order its accesses.
+#[cfg(not(all(test, loom)))]
+#[derive(Default)]
+struct Place(std::sync::atomic::AtomicU32);
+
+#[cfg(not(all(test, loom)))]
+impl Place {
+    fn store(&self, value: u32) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    fn load(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A place that reports accesses which the counters do not order.
+#[cfg(all(test, loom))]
+#[derive(Default)]
+struct Place(loom::cell::UnsafeCell<u32>);
+
+#[cfg(all(test, loom))]
+// SAFETY: loom ends the test at the first access that races.
+unsafe impl Sync for Place {}
+
+#[cfg(all(test, loom))]
+impl Place {
+    fn store(&self, value: u32) {
+        // SAFETY: loom ends the test at the first access that races.
+        self.0.with_mut(|place| unsafe { *place = value });
+    }
+
+    fn load(&self) -> u32 {
+        // SAFETY: loom ends the test at the first access that races.
+        self.0.with(|place| unsafe { *place })
+    }
+}
 
 /// What both ends share.
 struct Ring {
@@ -26,7 +64,7 @@ struct Ring {
     head: CachePadded<AtomicUsize>,
     /// Numbers sent so far.
     tail: CachePadded<AtomicUsize>,
-    places: Box<[AtomicU32]>,
+    places: Box<[Place]>,
 }
 
 /// The sending end.
@@ -47,7 +85,7 @@ pub(super) fn ring(capacity: usize) -> (Sender, Receiver) {
     let ring = Arc::new(Ring {
         head: CachePadded::new(AtomicUsize::new(0)),
         tail: CachePadded::new(AtomicUsize::new(0)),
-        places: (0..capacity).map(|_| AtomicU32::new(0)).collect(),
+        places: (0..capacity).map(|_| Place::default()).collect(),
     });
     let sender = Sender {
         ring: Arc::clone(&ring),
@@ -66,7 +104,7 @@ impl Sender {
         if self.tail.wrapping_sub(head) == ring.places.len() {
             return false;
         }
-        ring.places[self.tail % ring.places.len()].store(value, Ordering::Relaxed);
+        ring.places[self.tail % ring.places.len()].store(value);
         self.tail = self.tail.wrapping_add(1);
         // Release: the number, and the slot it stands for, are written before they are seen.
         ring.tail.store(self.tail, Ordering::Release);
@@ -83,7 +121,7 @@ impl Receiver {
         if tail == self.head {
             return None;
         }
-        let value = ring.places[self.head % ring.places.len()].load(Ordering::Relaxed);
+        let value = ring.places[self.head % ring.places.len()].load();
         self.head = self.head.wrapping_add(1);
         // Release: the place is read before the sender writes it again.
         ring.head.store(self.head, Ordering::Release);
@@ -183,5 +221,38 @@ mod loom_tests {
             writer.join().unwrap();
         });
         assert!(FOUND.load(Relaxed) > 0 && EMPTY.load(Relaxed) > 0);
+    }
+
+    /// A full ring refuses, and a place is only written again once it was read.
+    #[test]
+    fn places_are_read_before_they_are_written_again() {
+        static FULL: Count = Count::new(0);
+        static SENT: Count = Count::new(0);
+        loom::model(|| {
+            let (mut send, mut receive) = ring(1);
+            let sender = loom::thread::spawn(move || {
+                let mut next = 1;
+                for _ in 0..3 {
+                    if send.push(next) {
+                        next += 1;
+                    } else {
+                        FULL.fetch_add(1, Relaxed);
+                        loom::thread::yield_now();
+                    }
+                }
+                SENT.fetch_add(next as usize - 1, Relaxed);
+            });
+            let mut last = 0;
+            for _ in 0..3 {
+                if let Some(value) = receive.pop() {
+                    assert_eq!(value, last + 1);
+                    last = value;
+                } else {
+                    loom::thread::yield_now();
+                }
+            }
+            sender.join().unwrap();
+        });
+        assert!(FULL.load(Relaxed) > 0 && SENT.load(Relaxed) > 0);
     }
 }

@@ -1,7 +1,7 @@
 //! The threads behind a loader and what they share with it.
 
 use super::build::{BadNote, Builder};
-use super::plan::{Plan, Planner};
+use super::plan::Planner;
 use super::ring::Sender;
 use super::{BadRecord, Batch, DataError};
 use crossbeam::queue::ArrayQueue;
@@ -117,11 +117,13 @@ impl Worker {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let _ending = Ending(&shared, self.number);
-        let mut plan = Plan::default();
+        let mut plan = self.planner.empty_plan();
         let mut turn = 0;
         while !shared.stop.load(Ordering::Relaxed) {
             self.planner.next(&mut plan);
             if turn == self.number {
+                // What is not in memory yet is read while this thread waits.
+                self.builder.hint(&plan);
                 let Some(index) = self.wait_for_slot() else {
                     return;
                 };

@@ -15,7 +15,6 @@ mod dataset_writer;
 mod error;
 mod layout;
 mod manifest;
-mod pixels;
 mod reader;
 mod record;
 mod writer;

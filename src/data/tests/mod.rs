@@ -4,11 +4,13 @@ mod batches;
 mod check;
 mod loading;
 mod packing;
+mod shards;
 
 use super::*;
 use crate::model::ModelConfig;
 use crate::objective::LossConfig;
 use crate::rng::{Purpose, Stream};
+use crate::shard::{Pieces, RecordMeta, RecordView};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,19 +57,27 @@ impl Records for Memory {
                 true => 0,
                 false => 1 + positive,
             },
+            image_crc: 0,
         }
     }
-    fn record(&self, i: usize) -> Result<Record<'_>, String> {
+    fn record(&self, i: usize) -> Result<RecordView<'_>, String> {
         assert!(!self.panics.load(Ordering::Relaxed), "reading panics");
         let r = &self.records[i];
         if r.bad {
             return Err("checksum differs".into());
         }
-        Ok(Record {
+        let meta = self.meta(i);
+        Ok(RecordView {
             id: "",
             image: r.image.as_deref(),
             pieces: Pieces::U16(&r.pieces),
+            text: "",
             labels: &r.labels,
+            source: r.source,
+            study: meta.study,
+            patient: meta.patient,
+            text_hash: meta.text_hash,
+            meta: "",
         })
     }
     fn place(&self, i: usize) -> String {
