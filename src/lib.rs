@@ -17,5 +17,6 @@ pub mod ops;
 pub mod optim;
 pub mod rng;
 pub mod shard;
+pub mod synth;
 pub mod text;
 pub mod train;
