@@ -2,5 +2,6 @@
 //!
 //! Layers, each knowing only those before it: `image` < `convert` < `commands`.
 
+pub mod commands;
 pub mod convert;
 pub mod image;

@@ -3,6 +3,7 @@
 use super::MANIFEST_FILE;
 use super::error::ShardError;
 use super::manifest::{Lie, Manifest, ShardEntry, SplitEntry, hex};
+use super::pixels::{self, PixelSums};
 use super::reader::ShardReader;
 use super::record::{RecordMeta, RecordView, Schema};
 use crate::text::WordPiece;
@@ -117,18 +118,23 @@ impl Dataset {
         let lie = Lie(&path);
         let mut ids = HashSet::new();
         let mut home: HashMap<u64, &str> = HashMap::new();
+        let mut pixels = BTreeMap::new();
+        let mut damaged = false;
         for split in self.splits() {
             let mut patients = HashSet::new();
+            let mut sums = PixelSums::default();
             for i in 0..split.len() {
                 progress();
                 let (shard, local) = split.locate(i);
                 let view = match shard.verify_record(local) {
                     Ok(view) => view,
                     Err(error) => {
+                        damaged = true;
                         fault(error);
                         continue;
                     }
                 };
+                sums.add(view.image.unwrap_or(&[]));
                 if !ids.insert(view.id) {
                     let id = view.id.to_string();
                     fault(ShardError::DuplicateId { id });
@@ -146,10 +152,21 @@ impl Dataset {
                     });
                 }
             }
-            let stated = self.inner.manifest.splits[split.name()].patients;
+            pixels.insert(split.name(), sums);
             let field = format!("splits.{}.patients", split.name());
-            if let Err(e) = lie.check(&field, &stated, "the split", &(patients.len() as u64)) {
+            let stated = self.inner.manifest.splits.get(split.name());
+            let stated = stated.map_or(0, |s| s.patients);
+            let counted = patients.len() as u64;
+            // What a damaged record would have counted for is not known.
+            if !damaged && let Err(e) = lie.check(&field, &stated, "the split", &counted) {
                 fault(e);
+            }
+        }
+        let manifest = &self.inner.manifest;
+        let (mean, std) = pixels::mean_std(&manifest.train_split, pixels.into_iter());
+        for (field, stated, found) in [("mean", manifest.mean, mean), ("std", manifest.std, std)] {
+            if !damaged && (stated - found).abs() > 1e-9 {
+                fault(lie.error(field, &stated, "the training images", &found));
             }
         }
     }

@@ -6,6 +6,7 @@
 
 use super::error::ShardError;
 use super::manifest::{Manifest, ShardEntry, SplitEntry, shard_file};
+use super::pixels::{self, PixelSums};
 use super::reader::ShardReader;
 use super::record::{NewRecord, Schema};
 use super::writer::{ShardSummary, ShardWriter};
@@ -71,49 +72,6 @@ struct SplitWriter {
     /// Shards of an interrupted run that are not passed yet, and the record reached in the first.
     stored: std::collections::VecDeque<ShardReader>,
     reached: usize,
-}
-
-/// Exact sums over pixels, so that they do not depend on any order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PixelSums {
-    count: u64,
-    sum: u64,
-    squares: u64,
-}
-
-impl PixelSums {
-    pub(super) fn add(&mut self, image: &[u8]) {
-        // A chunk's sums fit 32 bits, which the compiler turns into wide vector instructions.
-        for chunk in image.chunks(1 << 15) {
-            let (mut sum, mut squares) = (0u32, 0u32);
-            for &p in chunk {
-                sum += u32::from(p);
-                squares += u32::from(p) * u32::from(p);
-            }
-            self.count += chunk.len() as u64;
-            self.sum += u64::from(sum);
-            self.squares += u64::from(squares);
-        }
-    }
-
-    fn merge(self, other: Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            sum: self.sum + other.sum,
-            squares: self.squares + other.squares,
-        }
-    }
-
-    /// Mean and standard deviation of the pixels / 255; the deviation is at least 1/255.
-    pub(super) fn mean_std(self) -> Option<(f64, f64)> {
-        if self.count == 0 {
-            return None;
-        }
-        let count = self.count as f64;
-        let mean = self.sum as f64 / count;
-        let variance = (self.squares as f64 / count - mean * mean).max(0.0);
-        Some((mean / 255.0, (variance.sqrt() / 255.0).max(1.0 / 255.0)))
-    }
 }
 
 impl DatasetWriter {
@@ -384,22 +342,19 @@ impl DatasetWriter {
     /// Closes the shards and writes `dataset.json`, which makes the folder a data set.
     pub fn finish(mut self) -> Result<Manifest, ShardError> {
         let tool = std::mem::take(&mut self.spec.tool);
-        let mut manifest = Manifest::new(&self.schema, tool, VOCAB_FILE);
+        let train = self.spec.train_split.clone();
+        let mut manifest = Manifest::new(&self.schema, tool, train, VOCAB_FILE);
         manifest.provenance = std::mem::take(&mut self.spec.provenance);
         let names: Vec<String> = self.splits.keys().cloned().collect();
         for name in &names {
             // Passes the last stored shard where it ends exactly here; an id is never empty, so nothing else.
             self.skip(name, "")?;
         }
-        let train = self.splits.get(&self.spec.train_split);
-        let all = || {
-            let sums = self.splits.values().map(|s| s.pixels);
-            sums.fold(PixelSums::default(), PixelSums::merge)
-        };
-        let measured = train.and_then(|s| s.pixels.mean_std());
-        if let Some((mean, std)) = measured.or_else(|| all().mean_std()) {
-            (manifest.mean, manifest.std) = (mean, std);
-        }
+        let sums = self
+            .splits
+            .iter()
+            .map(|(name, s)| (name.as_str(), s.pixels));
+        (manifest.mean, manifest.std) = pixels::mean_std(&self.spec.train_split, sums);
         for (name, mut writer) in std::mem::take(&mut self.splits) {
             if let Some(shard) = writer.stored.front() {
                 return Err(ShardError::ResumeMismatch {

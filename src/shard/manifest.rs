@@ -35,6 +35,8 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// Names of the sources.
     pub sources: Vec<String>,
+    /// Split whose images give mean and deviation.
+    pub train_split: String,
     /// Mean of the pixels / 255 over the training images (over all where there are none; 0.5 without any).
     pub mean: f64,
     /// Their standard deviation, at least 1/255 (0.25 without any image).
@@ -90,7 +92,12 @@ pub struct ShardEntry {
 
 impl Manifest {
     /// A manifest without splits.
-    pub(super) fn new(schema: &Schema, tool: String, vocab_file: &str) -> Self {
+    pub(super) fn new(
+        schema: &Schema,
+        tool: String,
+        train_split: String,
+        vocab_file: &str,
+    ) -> Self {
         Self {
             format: FORMAT.into(),
             version: VERSION,
@@ -103,6 +110,7 @@ impl Manifest {
             },
             labels: schema.label_names.clone(),
             sources: schema.source_names.clone(),
+            train_split,
             mean: 0.5,
             std: 0.25,
             splits: BTreeMap::new(),

@@ -15,6 +15,7 @@ mod dataset_writer;
 mod error;
 mod layout;
 mod manifest;
+mod pixels;
 mod reader;
 mod record;
 mod writer;

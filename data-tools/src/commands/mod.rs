@@ -1,0 +1,98 @@
+//! The commands of `cxr-data`. Each is a file with its `Args` and a function `run`.
+//!
+//! To add a command: write `commands/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
+
+mod verify;
+
+use crate::convert::ConvertError;
+use clap::{Parser, Subcommand};
+use cxr_engine::error;
+use cxr_engine::fsio::FsError;
+use cxr_engine::shard::ShardError;
+use cxr_engine::text::TextError;
+use serde_json::Value;
+
+/// Turns chest X-ray data sets into cxr-engine shards, and checks and shows them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cxr-data",
+    version,
+    after_help = "Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data."
+)]
+pub struct Cli {
+    /// Print the result as one JSON object on stdout; logs go to stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a whole data set and name everything that is wrong with it.
+    Verify(verify::Args),
+}
+
+/// What every command knows besides its own arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Whether the result is wanted as JSON.
+    pub json: bool,
+}
+
+/// What a command that did its work hands back for printing.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Exit code: 0, or 3 where bad data were found and listed.
+    pub code: u8,
+    /// The result for `--json`.
+    pub json: Value,
+    /// The result for people; may be empty.
+    pub text: String,
+}
+
+/// Why a command could not do its work. The message may have a second line, `hint: ...`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The command line, beyond what its parser finds.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A data set.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A file that is no shard.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The vocabulary.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A conversion.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+}
+
+impl Failure {
+    /// The exit code of a process that ends so.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage { .. } => error::USAGE,
+            Failure::Shard(e) => e.exit_code(),
+            Failure::Fs(_) => error::FAILURE,
+            Failure::Text(_) | Failure::Convert(_) => error::BAD_DATA,
+        }
+    }
+}
+
+/// Runs a command.
+pub fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let context = Context { json: cli.json };
+    match cli.command {
+        Command::Verify(args) => verify::run(args, &context),
+    }
+}
