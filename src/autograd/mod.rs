@@ -13,11 +13,11 @@
 //! list's order, hence the same on every run. What is given up: control flow that depends on data,
 //! and second-order gradients; an image-text transformer needs neither.
 
+mod backward;
+mod lists;
 mod plan;
 mod tape;
 
+pub use lists::{ImageView, Linear, ScaleLists, ScaleTables, Segments, TextLists, TextTables};
 pub use plan::{Plan, PlanError, Usage};
-pub use tape::{
-    ImageView, Linear, Param, ScaleLists, ScaleTables, Segments, Tape, Tensor, TextLists,
-    TextTables,
-};
+pub use tape::{Param, Tape, Tensor};
