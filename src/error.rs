@@ -3,6 +3,7 @@
 use crate::apps::workload::WorkloadError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
+use crate::data::DataError;
 use crate::objective::ObjectiveError;
 use crate::shard::ShardError;
 use crate::text::TextError;
@@ -24,6 +25,9 @@ pub enum Error {
     /// A data set.
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// What is loaded from a data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The vocabulary.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -60,6 +64,7 @@ impl Error {
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
             Error::Objective(_) => FAILURE,
             Error::Shard(e) => e.exit_code(),
+            Error::Data(e) => e.exit_code(),
             Error::Train(e) => e.exit_code(),
         }
     }

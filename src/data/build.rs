@@ -4,7 +4,7 @@
 //! marked, one pass over the tokens numbers them and the lists are translated.
 
 use super::masks::{ImageMasker, mask_text};
-use super::plan::{Matching, Plan, Planned, Recipe};
+use super::recipe::{Matching, Plan, Planned, Recipe};
 use super::{Batch, DataError, Records, SampleInfo};
 use crate::model::Pool;
 use crate::rng::{Purpose, Stream};

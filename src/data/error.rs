@@ -1,5 +1,6 @@
 //! Errors of the data plane.
 
+use crate::error::{BAD_DATA, FAILURE, USAGE};
 use std::path::PathBuf;
 
 /// What can go wrong between a data set and a batch.
@@ -157,4 +158,27 @@ pub enum DataError {
         /// Cause.
         source: std::io::Error,
     },
+}
+
+impl DataError {
+    /// The exit code of a process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            DataError::Config { .. }
+            | DataError::UnknownSource { .. }
+            | DataError::NoTexts { .. }
+            | DataError::Mismatch { .. }
+            | DataError::Budget { .. } => USAGE,
+            DataError::NoSamples { .. }
+            | DataError::PatientLeak { .. }
+            | DataError::BadRecord { .. }
+            | DataError::TooManyBad { .. } => BAD_DATA,
+            DataError::Cursor { .. }
+            | DataError::Held { .. }
+            | DataError::WorkerDied { .. }
+            | DataError::Stopped
+            | DataError::Spawn { .. }
+            | DataError::Io { .. } => FAILURE,
+        }
+    }
 }

@@ -18,89 +18,11 @@
 
 use super::corpus::{Corpus, EpochOrder};
 use super::masks::{ImageMasker, masked_pieces};
-use super::{Attention, Caps, DataConfig, MaskConfig, Regime, TextSpec};
-use crate::model::{ModelConfig, Pool};
-use crate::objective::LossConfig;
+use super::recipe::{Matching, Plan, Planned, Recipe};
+use super::{Attention, Regime};
+use crate::model::Pool;
 use crate::rng::{Purpose, Stream};
-use crate::shard::RecordMeta;
 use std::sync::Arc;
-
-/// Everything but the data that decides what a batch holds.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    /// Keys every draw.
-    pub seed: u64,
-    /// Shapes.
-    pub model: ModelConfig,
-    /// Masking.
-    pub mask: MaskConfig,
-    /// Losses: a weight of 0 leaves its masks or samples out.
-    pub loss: LossConfig,
-    /// Attention of samples with image and text.
-    pub data: DataConfig,
-    /// Bounds of a batch.
-    pub caps: Caps,
-    /// The vocabulary.
-    pub text: TextSpec,
-    /// Whether paired samples serve image-text matching at all.
-    pub matching: bool,
-}
-
-/// What a paired sample does for image-text matching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matching {
-    /// Nothing: it is masked.
-    No,
-    /// Shown as it is: label 1.
-    Kept,
-    /// Shown with the text of another study: label 0.
-    Swapped,
-}
-
-/// A sample with its place in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Planned {
-    /// Position in the epoch's order.
-    pub position: u64,
-    /// Keys its draws.
-    pub sample: u64,
-    /// Record of the image, or of the text if there is no image.
-    pub record: u32,
-    /// Record of the text.
-    pub text_record: u32,
-    /// Regime.
-    pub regime: Regime,
-    /// Role in image-text matching.
-    pub matching: Matching,
-    /// Pieces of the text that is shown, cut to the longest text.
-    pub pieces: u32,
-    /// Whether image and text are segments of their own.
-    pub split: bool,
-    /// Whether its segments are pooled for contrast (unpaired ones only if they have labels).
-    pub pooled: bool,
-    /// Index entry of `record`.
-    pub meta: RecordMeta,
-}
-
-impl Planned {
-    /// Whether it has an image.
-    pub fn has_image(&self) -> bool {
-        self.regime != Regime::TextOnly
-    }
-}
-
-/// The samples of one batch.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// Epoch.
-    pub epoch: u32,
-    /// Number within the epoch.
-    pub index: u64,
-    /// Whether the epoch ends with it.
-    pub last: bool,
-    /// Samples in the order of their segments.
-    pub samples: Vec<Planned>,
-}
 
 /// What samples take of the caps: exact for tokens, an upper bound where draws decide.
 #[derive(Clone, Copy, Debug, Default)]
@@ -344,7 +266,7 @@ impl Planner {
             return;
         }
         let donor = (1..self.window.len()).find(|&i| {
-            self.window[i].matching != Matching::Swapped && can_give(&self.window[i], &head)
+            self.window[i].matching != Matching::Swapped && self.window[i].can_give(&head)
         });
         if let Some(index) = donor {
             let donor = self.window[index];
@@ -374,12 +296,12 @@ impl Planner {
             }
             return fits;
         }
-        // Nothing but swaps without a partner, and no newcomers: the oldest gives up the swap.
+        // Nothing but swaps without a partner, and no room for newcomers: the oldest gives up.
         let Some(&head) = self.window.first() else {
             return false;
         };
         let masked = self.masked(&head);
-        let fits = self.next == self.corpus.len() && self.fits(&self.cost(&masked));
+        let fits = self.fits(&self.cost(&masked));
         if fits {
             self.take(plan, 0, masked);
         }
@@ -412,7 +334,7 @@ impl Planner {
         if sample.matching != Matching::Swapped {
             return Some(*sample);
         }
-        let donors = || plan.samples.iter().filter(|d| can_give(d, sample));
+        let donors = || plan.samples.iter().filter(|d| d.can_give(sample));
         let count = donors().count();
         if count == 0 {
             return None;
@@ -438,14 +360,4 @@ impl Planner {
         self.shape(&mut masked);
         masked
     }
-}
-
-/// Whether the text of `donor`'s own record makes a mismatched pair with `sample`'s image.
-fn can_give(donor: &Planned, sample: &Planned) -> bool {
-    let (a, b) = (&donor.meta, &sample.meta);
-    donor.regime == Regime::Paired
-        && a.source == b.source
-        && a.study != b.study
-        && a.text_hash != b.text_hash
-        && (a.label_hash == 0 || b.label_hash == 0 || a.label_hash != b.label_hash)
 }

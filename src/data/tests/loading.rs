@@ -205,6 +205,17 @@ fn dropping_a_loader_whose_workers_wait_does_not_hang() {
 }
 
 #[test]
+fn slots_may_be_dropped_on_another_thread() {
+    let recipe = with_workers(2);
+    let mut loader = loader(memory(30), &recipe, options(Cursor::default())).unwrap();
+    for index in 0..20 {
+        let slot = loader.next().unwrap().unwrap();
+        std::thread::scope(|s| s.spawn(|| drop(slot)).join()).unwrap();
+        assert_eq!(loader.report().batches, index + 1);
+    }
+}
+
+#[test]
 fn holding_too_many_batches_is_an_error_and_not_a_hang() {
     let recipe = recipe(|data, _, _| (data.workers, data.prefetch) = (2, 2));
     let hold = LoaderOptions {

@@ -265,3 +265,28 @@ fn a_budget_below_one_sample_is_an_error() {
         (209, 2, 2, 0)
     );
 }
+
+#[test]
+fn no_cap_but_the_tokens_closes_a_batch_of_ordinary_texts() {
+    let recipe = recipe(|data, _, loss| {
+        data.couplings.clear();
+        (data.pack_window, loss.itm_share) = (1, 0.5);
+    });
+    for length in [8, 10, 17, 24, 126] {
+        // Texts alone, then images with their texts.
+        for source in [REPORTS, PAIRS] {
+            let mut memory = memory(100);
+            memory.records.retain(|r| r.source == source);
+            memory
+                .records
+                .iter_mut()
+                .for_each(|r| r.pieces = vec![9; length]);
+            let corpus = corpus(memory, &recipe);
+            let each = length + 2 + 80 * usize::from(source == PAIRS);
+            let plans = plans(&corpus, &recipe, 0);
+            for plan in &plans[..plans.len() - 1] {
+                assert_eq!(plan.samples.len(), 1024 / each, "{length} pieces");
+            }
+        }
+    }
+}
