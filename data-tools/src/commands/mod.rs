@@ -2,6 +2,9 @@
 //!
 //! To add a command: write `commands/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
+mod convert;
+mod merge;
+mod tokenizer;
 mod verify;
 
 use crate::convert::ConvertError;
@@ -31,6 +34,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Convert a data set into shards.
+    Convert(convert::Args),
+    /// Join data sets into one, with one vocabulary.
+    Merge(merge::Args),
+    /// Train or check a vocabulary.
+    Tokenizer(tokenizer::Args),
     /// Read a whole data set and name everything that is wrong with it.
     Verify(verify::Args),
 }
@@ -84,7 +93,8 @@ impl Failure {
             Failure::Usage { .. } => error::USAGE,
             Failure::Shard(e) => e.exit_code(),
             Failure::Fs(_) => error::FAILURE,
-            Failure::Text(_) | Failure::Convert(_) => error::BAD_DATA,
+            Failure::Text(_) => error::BAD_DATA,
+            Failure::Convert(e) => e.exit_code(),
         }
     }
 }
@@ -93,6 +103,9 @@ impl Failure {
 pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     let context = Context { json: cli.json };
     match cli.command {
+        Command::Convert(args) => convert::run(args, &context),
+        Command::Merge(args) => merge::run(&args, &context),
+        Command::Tokenizer(args) => tokenizer::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),
     }
 }

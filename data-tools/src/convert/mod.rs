@@ -13,12 +13,18 @@ pub mod ids;
 pub mod manifest;
 pub mod nih14;
 pub mod openi;
-pub mod parallel;
+pub mod outcome;
+mod parallel;
+pub mod pipeline;
+pub mod plan;
 pub mod problems;
 pub mod source;
 pub mod split;
 mod table;
 
+use cxr_engine::error::{BAD_DATA, FAILURE, USAGE};
+use cxr_engine::fsio::FsError;
+use cxr_engine::shard::ShardError;
 use cxr_engine::text::TextError;
 use std::path::{Path, PathBuf};
 
@@ -79,13 +85,49 @@ pub enum ConvertError {
         /// Its split.
         second_split: String,
     },
+    /// A shard numbers its sources with 16 bits.
+    #[error("more than 65535 sources\nhint: --column source= passes the column of sources over")]
+    TooManySources,
+    /// Data sets of pictures of different sides cannot be merged.
+    #[error(
+        "{} has pictures of side {first_side}, {} of side {second_side}\n\
+         hint: convert one of them again with --side",
+        first.display(),
+        second.display()
+    )]
+    Sides {
+        /// A data set.
+        first: PathBuf,
+        /// Its side.
+        first_side: u32,
+        /// Another.
+        second: PathBuf,
+        /// Its side.
+        second_side: u32,
+    },
     /// The vocabulary cannot be read or trained.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// A data set cannot be read or written.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
 }
 
 impl ConvertError {
-    fn read(path: &Path, source: std::io::Error) -> Self {
+    /// The exit code of a process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Sides { .. } => USAGE,
+            Self::Shard(e) => e.exit_code(),
+            Self::Fs(_) => FAILURE,
+            _ => BAD_DATA,
+        }
+    }
+
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::Read {
             path: path.to_owned(),
             source,

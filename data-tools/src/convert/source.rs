@@ -2,7 +2,7 @@
 //!
 //! To add a data set, write one file beside this one with a type that implements [`Source`]: read its
 //! tables and reports in `scan`, give one [`Item`] a record, and report what cannot be used to
-//! `problems`. Then name it in `args.rs`. Pictures are decoded later, in parallel, by the pipeline; so
+//! `problems`. Then name it in `commands/convert.rs`. Pictures are decoded later, in parallel, by the pipeline; so
 //! are splits, vocabulary, hashing of ids and writing, the same for every data set.
 
 use super::ConvertError;

@@ -1,0 +1,248 @@
+//! `cxr-data convert`: a data set of some layout into shards.
+
+use super::{Context, Failure, Outcome};
+use crate::convert::ids;
+use crate::convert::manifest::{self, Manifest};
+use crate::convert::nih14::{self, Nih14};
+use crate::convert::openi::Openi;
+use crate::convert::pipeline::{Options, convert};
+use crate::convert::plan::Vocabulary;
+use crate::convert::problems::MaxErrors;
+use crate::convert::source::Source;
+use crate::convert::split::Fractions;
+use crate::image::{Depth, Fit, Limits};
+use clap::Subcommand;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Convert a data set into shards.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    source: SourceArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum SourceArgs {
+    /// Any data set, as a CSV file or JSON lines with the columns id, image, text, labels, patient, study, source, split
+    Manifest {
+        /// The list of records
+        #[arg(long)]
+        manifest: PathBuf,
+        /// Folder that image paths are relative to [default: the manifest's]
+        #[arg(long)]
+        images: Option<PathBuf>,
+        /// Reads a column under another name, or several joined by +: patient=group, text=findings+impression
+        #[arg(long = "column", value_name = "OURS=THEIRS", value_parser = manifest::parse_column)]
+        columns: Vec<(String, String)>,
+        /// Takes only rows with one of these values in a column: view=PA,AP
+        #[arg(long = "only", value_name = "COLUMN=VALUE,..", value_parser = manifest::parse_only)]
+        only: Vec<(String, Vec<String>)>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// NIH ChestX-ray14: pictures with 14 labels
+    Nih14 {
+        /// Folder with the table and images/ or images_*/images/
+        #[arg(long)]
+        root: PathBuf,
+        /// Table of labels [default: found in the folder]
+        #[arg(long)]
+        table: Option<PathBuf>,
+        /// File list of a split, may be repeated [default: test_list.txt and train_val_list.txt of the folder]
+        #[arg(long = "list", value_name = "SPLIT=FILE", value_parser = nih14::parse_list)]
+        lists: Vec<(String, PathBuf)>,
+        /// Passes over rows whose picture is not there
+        #[arg(long)]
+        only_present: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// OpenI (Indiana University): reports, with pictures where they are there
+    Openi {
+        /// Folder of XML reports, NLMCXR_reports.tgz, or indiana_reports.csv
+        #[arg(long)]
+        reports: PathBuf,
+        /// Folder of PNG files [default: texts only]
+        #[arg(long)]
+        images: Option<PathBuf>,
+        /// indiana_projections.csv
+        #[arg(long)]
+        projections: Option<PathBuf>,
+        /// Takes only pictures that the projections call frontal
+        #[arg(long, requires = "projections")]
+        frontal_only: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Options of every source.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Folder of the new data set
+    #[arg(long)]
+    out: PathBuf,
+    /// Side of the stored pictures, pixels
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    side: u32,
+    /// What becomes of the long side of an oblong picture
+    #[arg(long, value_enum, default_value_t)]
+    fit: Fit,
+    /// How 16-bit pictures are scaled: by the bits they use, by 65535, or from their own least to largest value
+    #[arg(long, value_enum, default_value_t)]
+    depth: Depth,
+    /// Vocabulary file, one piece a line [default: one is trained on the training texts]
+    #[arg(long, conflicts_with = "vocab_size")]
+    vocab: Option<PathBuf>,
+    /// Most pieces of a trained vocabulary
+    #[arg(long, default_value_t = 8192)]
+    vocab_size: usize,
+    /// Threads; the output does not depend on it [default: all cores]
+    #[arg(long)]
+    workers: Option<usize>,
+    /// Refused files or rows that are still a success: a count, or a share of the records such as 0.5%
+    #[arg(long, default_value = "1%")]
+    max_errors: MaxErrors,
+    /// Reads tables and reports, counts, writes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Size at which a shard is closed, MiB
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    shard_mib: u64,
+    /// Continues an interrupted conversion with the same options; the result has the same bytes
+    #[arg(long)]
+    resume: bool,
+    /// Secret that ids are hashed with; choose your own for data that are not public
+    #[arg(long, default_value = "cxr-engine")]
+    salt: String,
+    /// Stores record ids as they are; patients and studies are hashed all the same
+    #[arg(long)]
+    keep_ids: bool,
+    /// Share of patients in the split val, where none is prescribed
+    #[arg(long, default_value_t = 0.05, value_parser = fraction)]
+    val_fraction: f64,
+    /// Share of patients in the split test, where none is prescribed
+    #[arg(long, default_value_t = 0.0, value_parser = fraction)]
+    test_fraction: f64,
+    /// Name of the source, where records name none; also the name space of patient ids
+    #[arg(long)]
+    source: Option<String>,
+    /// Most pixels of a picture
+    #[arg(long, default_value_t = Limits::default().max_pixels)]
+    max_pixels: u64,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("{text:?} is not a share between 0 and 1")),
+    }
+}
+
+/// Runs the command. Messages go to stderr while it works.
+pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
+    match args.source {
+        SourceArgs::Manifest {
+            manifest: path,
+            images,
+            columns,
+            only,
+            common,
+        } => {
+            let stem = path
+                .file_stem()
+                .and_then(|s| s.to_str())
+                .unwrap_or("manifest");
+            let space = common.source.clone().unwrap_or_else(|| stem.to_owned());
+            let source = Manifest {
+                images,
+                source: space.clone(),
+                columns: columns.into_iter().collect(),
+                only,
+                path,
+            };
+            start(&source, &space, common)
+        }
+        SourceArgs::Nih14 {
+            root,
+            table,
+            lists,
+            only_present,
+            common,
+        } => {
+            let space = common.source.clone().unwrap_or_else(|| "nih14".to_owned());
+            let source = Nih14 {
+                root,
+                table,
+                lists,
+                only_present,
+                source: space.clone(),
+            };
+            start(&source, &space, common)
+        }
+        SourceArgs::Openi {
+            reports,
+            images,
+            projections,
+            frontal_only,
+            common,
+        } => {
+            let space = common.source.clone().unwrap_or_else(|| "openi".to_owned());
+            let source = Openi {
+                reports,
+                images,
+                projections,
+                frontal_only,
+                source: space.clone(),
+            };
+            start(&source, &space, common)
+        }
+    }
+}
+
+fn start(source: &dyn Source, space: &str, common: Common) -> Result<Outcome, Failure> {
+    if common.val_fraction + common.test_fraction > 1.0 {
+        let message = format!(
+            "--val-fraction {} and --test-fraction {} are more than 1 together",
+            common.val_fraction, common.test_fraction
+        );
+        return Err(Failure::Usage { message });
+    }
+    let options = Options {
+        side: common.side,
+        fit: common.fit,
+        depth: common.depth,
+        limits: Limits {
+            max_pixels: common.max_pixels,
+            ..Limits::default()
+        },
+        vocabulary: match common.vocab {
+            Some(path) => Vocabulary::File(path),
+            None => Vocabulary::Train(common.vocab_size),
+        },
+        workers: common.workers.unwrap_or_else(all_cores),
+        max_errors: common.max_errors,
+        dry_run: common.dry_run,
+        shard_bytes: common.shard_mib << 20,
+        resume: common.resume,
+        salt: ids::Salt::new(&common.salt),
+        keep_ids: common.keep_ids,
+        fractions: Fractions {
+            val: common.val_fraction,
+            test: common.test_fraction,
+        },
+    };
+    // A closed stderr must not stop a conversion.
+    let mut say = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
+    let done = convert(source, space, &common.out, &options, &mut say)?;
+    Ok(Outcome {
+        code: done.exit_code(),
+        json: done.to_json(),
+        text: done.table(),
+    })
+}
+
+fn all_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,505 @@
+//! `cxr-data convert`, `merge` and `tokenizer` from the command line, on data made here.
+
+mod common;
+
+use common::{Fixture, run, shared};
+use cxr_engine::shard::{Dataset, MISSING};
+use cxr_engine::text::WordPiece;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+/// Every file of a folder, by name.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    std::fs::read_dir(dir)
+        .expect("a folder")
+        .map(|e| e.expect("an entry"))
+        .filter(|e| e.path().is_file() && e.file_name() != ".lock")
+        .map(|e| {
+            let name = e.file_name().into_string().expect("a name");
+            (name, std::fs::read(e.path()).expect("readable"))
+        })
+        .collect()
+}
+
+fn convert(fixture: &Fixture, out: &str, more: &[&str]) -> common::Output {
+    let manifest = fixture.path("manifest.csv");
+    let out = fixture.path(out);
+    let mut args = vec![
+        "convert",
+        "manifest",
+        "--manifest",
+        &manifest,
+        "--out",
+        &out,
+        "--side",
+        "32",
+    ];
+    args.extend(["--vocab-size", "300", "--val-fraction", "0.2"]);
+    args.extend(more);
+    run(&args)
+}
+
+#[test]
+fn a_mixed_manifest_becomes_a_data_set() {
+    let fixture = Fixture::mixed();
+    let done = convert(&fixture, "out", &["--max-errors", "50%", "--json"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let result: serde_json::Value = serde_json::from_str(&done.out).expect("one JSON object");
+    assert_eq!(result["refused"], 3);
+    let data = Dataset::open(Path::new(&fixture.path("out"))).expect("opens");
+    let (mut pairs, mut images, mut texts) = (0, 0, 0);
+    for name in ["train", "val"] {
+        let split = data.split(name).expect("the split");
+        for i in 0..split.len() {
+            let record = split.record(i).expect("whole");
+            match (record.image.is_some(), record.pieces.is_empty()) {
+                (true, false) => pairs += 1,
+                (true, true) => images += 1,
+                (false, _) => texts += 1,
+            }
+            assert!(record.id.len() == 16 && record.patient != 0 && record.study != 0);
+        }
+    }
+    // Two pairs have a broken picture and stay as texts, one broken picture has no text.
+    assert_eq!((pairs, images, texts), (18, 19, 22));
+    let errors = std::fs::read_to_string(fixture.path("out/errors.jsonl")).expect("errors.jsonl");
+    let reasons: Vec<String> = errors
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"))
+        .map(|p| {
+            format!(
+                "{} {}",
+                p["stage"].as_str().unwrap_or(""),
+                p["reason"].as_str().unwrap_or("")
+            )
+        })
+        .collect();
+    assert_eq!(
+        reasons,
+        ["decode truncated", "decode missing", "decode not-an-image"]
+    );
+    assert!(
+        done.err.contains("truncated") && done.err.contains("not-an-image"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn pictures_labels_and_texts_arrive() {
+    let fixture = Fixture::mixed();
+    let done = convert(&fixture, "out", &["--max-errors", "3", "--keep-ids"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let data = Dataset::open(Path::new(&fixture.path("out"))).expect("opens");
+    let vocabulary = WordPiece::load(Path::new(&fixture.path("out/vocab.txt"))).expect("vocab.txt");
+    let labels = &data.manifest().labels;
+    let place = |name: &str| labels.iter().position(|l| l == name).expect("the label");
+    let mut seen = HashMap::new();
+    for name in ["train", "val"] {
+        let split = data.split(name).expect("the split");
+        for i in 0..split.len() {
+            let record = split.record(i).expect("whole");
+            assert_eq!(record.pieces.to_vec(), vocabulary.encode(record.text));
+            let image = record.image.map(<[u8]>::to_vec);
+            seen.insert(
+                record.id.to_owned(),
+                (image, record.text.to_owned(), record.labels.to_vec()),
+            );
+        }
+    }
+    let (image, text, values) = &seen["hospital a/r0"];
+    assert_eq!(
+        image.as_deref(),
+        Some(common::ramp(32).as_slice()),
+        "a picture of the stored size is untouched"
+    );
+    assert_eq!(text, "No acute process, study 0. Heart size normal.");
+    assert_eq!(values[place("Edema")], 1);
+    assert_eq!(values[place("Mass")], 0);
+    assert_eq!(
+        values[place("Fracture")],
+        MISSING,
+        "a label of the other source"
+    );
+}
+
+#[test]
+fn more_refused_files_than_allowed_is_exit_3_and_the_data_set_is_there() {
+    let fixture = Fixture::mixed();
+    let done = convert(&fixture, "out", &["--max-errors", "2"]);
+    assert_eq!(done.code, 3);
+    assert!(Dataset::open(Path::new(&fixture.path("out"))).is_ok());
+    assert_eq!(convert(&fixture, "other", &["--max-errors", "3"]).code, 0);
+}
+
+#[test]
+fn the_output_does_not_depend_on_the_workers() {
+    let fixture = Fixture::mixed();
+    for workers in ["1", "4"] {
+        let done = convert(
+            &fixture,
+            workers,
+            &["--max-errors", "3", "--workers", workers],
+        );
+        assert_eq!(done.code, 0, "{}", done.err);
+    }
+    let one = files(Path::new(&fixture.path("1")));
+    let four = files(Path::new(&fixture.path("4")));
+    assert!(one.len() >= 4, "{:?}", one.keys());
+    for (name, bytes) in &one {
+        assert!(four.get(name) == Some(bytes), "{name} differs");
+    }
+    assert_eq!(one.len(), four.len());
+}
+
+#[test]
+fn a_resumed_conversion_ends_with_the_same_bytes() {
+    let fixture = Fixture::mixed();
+    let options = ["--side", "256", "--shard-mib", "1", "--max-errors", "3"];
+    let manifest = fixture.path("manifest.csv");
+    let start = |out: &str, more: &[&str]| {
+        let out = fixture.path(out);
+        let mut args = vec![
+            "convert",
+            "manifest",
+            "--manifest",
+            &manifest,
+            "--out",
+            &out,
+        ];
+        args.extend(options);
+        args.extend(more);
+        run(&args)
+    };
+    assert_eq!(start("whole", &[]).code, 0);
+    let whole = files(Path::new(&fixture.path("whole")));
+    assert!(whole.contains_key("train-00002.cxrs"), "{:?}", whole.keys());
+    assert_eq!(start("cut", &[]).code, 0);
+    for name in [
+        "dataset.json",
+        "errors.jsonl",
+        "train-00001.cxrs",
+        "train-00002.cxrs",
+    ] {
+        std::fs::remove_file(fixture.path(&format!("cut/{name}"))).expect("removed");
+    }
+    let again = start("cut", &[]);
+    assert_eq!(
+        again.code, 2,
+        "a folder with shards is refused: {}",
+        again.err
+    );
+    let resumed = start("cut", &["--resume"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    let cut = files(Path::new(&fixture.path("cut")));
+    for (name, bytes) in &whole {
+        assert!(cut.get(name) == Some(bytes), "{name} differs");
+    }
+    // Another salt gives other ids: no continuation of this run.
+    std::fs::remove_file(fixture.path("cut/dataset.json")).expect("removed");
+    assert_ne!(start("cut", &["--resume", "--salt", "x"]).code, 0);
+}
+
+#[test]
+fn patients_are_never_parted_and_never_named() {
+    let fixture = Fixture::mixed();
+    assert_eq!(convert(&fixture, "out", &["--max-errors", "3"]).code, 0);
+    let data = Dataset::open(Path::new(&fixture.path("out"))).expect("opens");
+    let patients = |name: &str| -> HashSet<u64> {
+        let split = data.split(name).expect("the split");
+        (0..split.len()).map(|i| split.meta(i).patient).collect()
+    };
+    let (train, val) = (patients("train"), patients("val"));
+    assert!(train.len() > 5 && !val.is_empty());
+    assert!(train.is_disjoint(&val));
+    for (name, bytes) in files(Path::new(&fixture.path("out"))) {
+        if name.ends_with(".cxrs") || name == "dataset.json" {
+            for secret in ["SMITH", "r17", "ramp-"] {
+                let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+                assert!(!found, "{name} holds {secret}");
+            }
+        }
+    }
+    // Another salt, other ids.
+    assert_eq!(
+        convert(
+            &fixture,
+            "salted",
+            &["--max-errors", "3", "--salt", "pepper"]
+        )
+        .code,
+        0
+    );
+    let salted = Dataset::open(Path::new(&fixture.path("salted"))).expect("opens");
+    let split = salted.split("train").expect("the split");
+    assert!((0..split.len()).all(|i| !train.contains(&split.meta(i).patient)));
+    assert_eq!(
+        split.len(),
+        data.split("train").expect("the split").len(),
+        "but the same splits"
+    );
+}
+
+#[test]
+fn a_split_column_that_parts_a_patient_is_refused() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "manifest.csv",
+        "id,text,patient,split\na,Clear lungs,7,train\nb,Clear heart,7,test\n",
+    );
+    let done = convert(&fixture, "out", &[]);
+    assert_eq!(done.code, 3, "{}", done.err);
+    assert!(
+        done.err.contains("one patient") && done.err.contains("hint:"),
+        "{}",
+        done.err
+    );
+    assert!(!Path::new(&fixture.path("out/dataset.json")).exists());
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let fixture = Fixture::mixed();
+    let done = convert(
+        &fixture,
+        "out",
+        &["--dry-run", "--json", "--max-errors", "3"],
+    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(!Path::new(&fixture.path("out")).exists());
+    let result: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(
+        result["refused"], 1,
+        "only the missing file is known without decoding"
+    );
+    assert!(done.err.contains("dry run"), "{}", done.err);
+}
+
+#[test]
+fn bad_usage_is_exit_2_and_a_missing_table_is_named() {
+    let fixture = Fixture::mixed();
+    assert_eq!(convert(&fixture, "out", &["--max-errors", "lots"]).code, 2);
+    assert_eq!(convert(&fixture, "out", &["--column", "patent=x"]).code, 2);
+    let lost = run(&[
+        "convert",
+        "manifest",
+        "--manifest",
+        "/nonexistent.csv",
+        "--out",
+        &fixture.path("out"),
+    ]);
+    assert_eq!(lost.code, 3, "{}", lost.err);
+    assert!(lost.err.contains("/nonexistent.csv"), "{}", lost.err);
+}
+
+#[test]
+fn merged_data_sets_share_one_vocabulary() {
+    let fixture = Fixture::mixed();
+    assert_eq!(convert(&fixture, "a", &["--max-errors", "3"]).code, 0);
+    fixture.write("manifest.csv", "id,text,labels,patient,split\nx,Small pneumoperitoneum seen,Hernia,7,train\ny,Pneumoperitoneum resolved,,8,val\n");
+    assert_eq!(convert(&fixture, "b", &["--source", "other"]).code, 0);
+    let (a, b, out) = (fixture.path("a"), fixture.path("b"), fixture.path("merged"));
+    let done = run(&[
+        "merge",
+        &a,
+        &b,
+        "--out",
+        &out,
+        "--vocab-size",
+        "400",
+        "--json",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let merged = Dataset::open(Path::new(&out)).expect("opens");
+    let parts = [&a, &b].map(|p| Dataset::open(Path::new(p)).expect("opens"));
+    assert_eq!(
+        merged.manifest().sources,
+        ["hospital a", "hospital b", "other"]
+    );
+    assert!(merged.manifest().labels.contains(&"Hernia".to_owned()));
+    let vocabulary = WordPiece::load(&Path::new(&out).join("vocab.txt")).expect("vocab.txt");
+    let split = merged.split("train").expect("the split");
+    assert_eq!(
+        split.len(),
+        parts
+            .iter()
+            .map(|p| p.split("train").expect("train").len())
+            .sum::<usize>()
+    );
+    for i in 0..split.len() {
+        let record = split.record(i).expect("whole");
+        assert_eq!(record.pieces.to_vec(), vocabulary.encode(record.text));
+    }
+    let last = split.record(split.len() - 1).expect("whole");
+    assert_eq!(last.text, "Small pneumoperitoneum seen");
+    let hernia = merged
+        .manifest()
+        .labels
+        .iter()
+        .position(|l| l == "Hernia")
+        .expect("the label");
+    assert_eq!(last.labels[hernia], 1);
+    assert_eq!(
+        last.labels.iter().filter(|&&v| v == MISSING).count(),
+        last.labels.len() - 1
+    );
+    let first = split.record(0).expect("whole");
+    let before = parts[0].split("train").expect("train");
+    let before = before.record(0).expect("whole");
+    assert_eq!(
+        (first.image, first.patient, first.text),
+        (before.image, before.patient, before.text)
+    );
+    // The same data set twice has every id twice.
+    let twice = run(&["merge", &b, &b, "--out", &fixture.path("twice")]);
+    assert_ne!(twice.code, 0);
+}
+
+#[test]
+fn tokenizer_trains_and_imports() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "texts.txt",
+        "No pleural effusion.\nSmall pleural effusion.\nNo effusion\n\n",
+    );
+    let (texts, out) = (fixture.path("texts.txt"), fixture.path("vocab.txt"));
+    let done = run(&[
+        "tokenizer",
+        "train",
+        "--texts",
+        &texts,
+        "--size",
+        "150",
+        "--out",
+        &out,
+        "--json",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let trained: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(trained["texts"], 3);
+    assert_eq!(trained["special"]["[MASK]"], 4);
+    let done = run(&["tokenizer", "import", "--vocab", &out, "--json"]);
+    let imported: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(imported["hash"], trained["hash"]);
+    assert!(
+        WordPiece::load(Path::new(&out))
+            .expect("a vocabulary")
+            .id("effusion")
+            .is_some()
+    );
+    fixture.write("bad.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nlung\n");
+    let bad = run(&["tokenizer", "import", "--vocab", &fixture.path("bad.txt")]);
+    assert_eq!(bad.code, 3);
+    assert!(bad.err.contains("[MASK]"), "{}", bad.err);
+    let none = run(&["tokenizer", "train", "--texts", "/dev/null", "--out", &out]);
+    assert_eq!(none.code, 3, "{}", none.err);
+}
+
+#[test]
+fn the_real_samples_convert_without_a_refusal() {
+    let Some(data) = shared() else { return };
+    let fixture = Fixture::new();
+    let at = |path: &str| data.join(path).display().to_string();
+    let nih = at("dev/nih_chestxray14");
+    let reports = at("dev/openi_reports/NLMCXR_reports.tgz");
+    let covid = at("dev/paired_covid/manifest.csv");
+    let hannover = at("dev/unpaired_hannover/manifest.jsonl");
+    let sets: [(&str, Vec<&str>, u64); 4] = [
+        ("nih", vec!["nih14", "--root", &nih], 780),
+        ("openi", vec!["openi", "--reports", &reports], 3404),
+        (
+            "covid",
+            vec![
+                "manifest",
+                "--manifest",
+                &covid,
+                "--column",
+                "patient=group",
+            ],
+            186,
+        ),
+        (
+            "hannover",
+            vec![
+                "manifest",
+                "--manifest",
+                &hannover,
+                "--column",
+                "patient=patient_id",
+            ],
+            243,
+        ),
+    ];
+    for (name, source, records) in sets {
+        let out = fixture.path(name);
+        let mut args = vec!["convert"];
+        args.extend(source);
+        // The 28 reports without findings and impression are refused, as they should be.
+        args.extend([
+            "--out",
+            &out,
+            "--side",
+            "32",
+            "--vocab-size",
+            "1000",
+            "--max-errors",
+            "28",
+            "--json",
+        ]);
+        let done = run(&args);
+        assert_eq!(done.code, 0, "{name}: {}", done.err);
+        let result: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+        assert_eq!(
+            result["refused"],
+            if name == "openi" { 28 } else { 0 },
+            "{name}: {}",
+            done.err
+        );
+        let data = Dataset::open(Path::new(&out)).expect("opens");
+        let total: u64 = data
+            .manifest()
+            .splits
+            .keys()
+            .map(|s| data.split(s).expect("split").len() as u64)
+            .sum();
+        assert_eq!(total, records, "{name}");
+    }
+}
+
+#[test]
+fn the_layout_samples_convert() {
+    let Some(data) = shared() else { return };
+    let fixture = Fixture::new();
+    let mock = data.join("layouts/openi-mock");
+    let (reports, images) = (mock.join("ecgen-radiology"), mock.join("NLMCXR_png"));
+    let out = fixture.path("openi");
+    let done = run(&[
+        "convert",
+        "openi",
+        "--reports",
+        &reports.display().to_string(),
+        "--images",
+        &images.display().to_string(),
+        "--out",
+        &out,
+        "--side",
+        "32",
+        "--vocab-size",
+        "400",
+        "--json",
+        "--max-errors",
+        "50%",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let result: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    let sum = |kind: &str| -> u64 {
+        let splits = result["splits"].as_object().expect("splits");
+        splits.values().filter_map(|s| s[kind].as_u64()).sum()
+    };
+    // All 21 pictures, two of them of a report without findings and impression; one report without picture.
+    assert_eq!(
+        (sum("pairs"), sum("images"), sum("texts")),
+        (19, 2, 1),
+        "{result}"
+    );
+}
