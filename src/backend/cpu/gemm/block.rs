@@ -203,10 +203,28 @@ unsafe fn block_body<V: Vector>(
             let at = step * job.a_len + rows.start * room_a;
             job.packed_a.as_mut_ptr().wrapping_add(at).cast_const()
         };
+        let after_a = match job.cut.bands {
+            true => packed_a,
+            false => packed_a.wrapping_add(job.a_len),
+        };
         for j in cols.clone() {
             let at = step * job.b_len + j * room_b;
             let b = job.packed_b.as_mut_ptr().wrapping_add(at).cast_const();
+            let next_column = j + 1 < cols.end;
+            let next_b = match next_column {
+                true => b.wrapping_add(room_b),
+                false => b.wrapping_add(job.b_len - (cols.len() - 1) * room_b),
+            };
             for i in rows.clone() {
+                let a = packed_a.wrapping_add((i - rows.start) * room_a);
+                let next_a = match (i + 1 < rows.end, next_column) {
+                    (true, _) => a.wrapping_add(room_a),
+                    (false, true) => packed_a,
+                    (false, false) => after_a,
+                };
+                // The first tiles of a column of tiles fetch the next panel of B.
+                let ahead = (i - rows.start) * part.depth * 16;
+                let soon = [next_a, next_b.wrapping_add(ahead.min(room_b))];
                 let (row, col) = (i * height, j * width);
                 let shape = TileShape {
                     rows: height.min(job.a.count - row),
@@ -215,8 +233,8 @@ unsafe fn block_body<V: Vector>(
                     ldc: job.ldc,
                     add: job.add || step > 0,
                     direct: false,
+                    soon,
                 };
-                let a = packed_a.wrapping_add((i - rows.start) * room_a);
                 let start = job.c.as_mut_ptr().wrapping_add(row * job.ldc + col);
                 // SAFETY: panels of `depth` steps; a tile inside this block of C.
                 unsafe { V::tile(shape, a, b, start) };

@@ -27,6 +27,12 @@ pub(crate) unsafe fn tile_body<V: Vector, const R: usize, const NV: usize, const
     } else {
         (1, V::TILE_ROWS)
     };
+    for i in 0..R {
+        for v in 0..NV {
+            V::prefetch_write(c.wrapping_add(i * shape.ldc + v * V::LANES));
+        }
+    }
+    let mut soon = shape.soon;
     let mut acc = [[V::splat(0.0); NV]; R];
     for _ in 0..shape.depth {
         // SAFETY: step `p` of both panels; the pointers end at most one step past the last.
@@ -40,6 +46,10 @@ pub(crate) unsafe fn tile_body<V: Vector, const R: usize, const NV: usize, const
                 for (acc, &bv) in acc.iter_mut().zip(&bv) {
                     *acc = av.fma(bv, *acc);
                 }
+            }
+            for soon in &mut soon {
+                V::prefetch(*soon);
+                *soon = soon.wrapping_add(16);
             }
             a = a.wrapping_add(along);
             b = b.wrapping_add(V::TILE_COLS);

@@ -187,6 +187,17 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: a hint; it touches nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_write(p: *const f32) {
+        // SAFETY: a hint; it touches nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(p.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn tile(shape: TileShape, a: *const f32, b: *const f32, c: *mut f32) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
         unsafe fn rows<const R: usize, const DIRECT: bool>(

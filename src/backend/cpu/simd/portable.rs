@@ -149,6 +149,11 @@ impl Vector for F32s {
     }
 
     #[inline(always)]
+    fn prefetch(_: *const f32) {}
+    #[inline(always)]
+    fn prefetch_write(_: *const f32) {}
+
+    #[inline(always)]
     unsafe fn tile(shape: TileShape, a: *const f32, b: *const f32, c: *mut f32) {
         unsafe fn rows<const R: usize, const DIRECT: bool>(
             shape: TileShape,

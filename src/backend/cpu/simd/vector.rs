@@ -122,6 +122,10 @@ pub(crate) trait Vector: Copy {
         dst: *mut f32,
         dst_stride: usize,
     );
+    /// Asks for the cache line at `p`, which need not be valid, to be brought near.
+    fn prefetch(p: *const f32);
+    /// As [`Self::prefetch`], to be written.
+    fn prefetch_write(p: *const f32);
     /// Register tile, see `gemm::kernel`: `c[i, j] (+)= sum over p of a[i, p] b[p, j]` for `rows` in
     /// `1..=TILE_ROWS` and `cols` in `1..=TILE_COLS`. `b` is a packed panel. `a` is a packed panel
     /// (`direct` false) or rows that are `TILE_COLS` apart with unit steps (`direct` true).
@@ -140,6 +144,8 @@ pub(crate) struct TileShape {
     pub add: bool,
     /// Where `a` comes from, see [`Vector::tile`].
     pub direct: bool,
+    /// Starts of `depth` cache lines each that will be needed soon, or anything.
+    pub soon: [*const f32; 2],
 }
 
 /// Makes `fn name(isa, args)` of a generic `unsafe fn body<V: Vector>(args)` marked `#[inline(always)]`:
