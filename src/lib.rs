@@ -15,6 +15,7 @@ pub mod model;
 pub mod objective;
 pub mod ops;
 pub mod optim;
+pub mod report;
 pub mod rng;
 pub mod shard;
 pub mod synth;

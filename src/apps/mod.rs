@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod dump;
+pub mod regenerate;
 pub mod retrieve;
 pub mod workload;
