@@ -4,6 +4,7 @@ use crate::apps::workload::WorkloadError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::fsio::FsError;
 use crate::objective::ObjectiveError;
 use crate::shard::ShardError;
 use crate::text::TextError;
@@ -25,7 +26,10 @@ pub enum Error {
     /// A data set.
     #[error(transparent)]
     Shard(#[from] ShardError),
-    /// What is loaded from a data set.
+    /// Files.
+    #[error(transparent)]
+    Files(#[from] FsError),
+    /// The way from data set to batch.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The vocabulary.
@@ -59,6 +63,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config(_) | Error::Usage { .. } => USAGE,
+            Error::Files(FsError::InUse { .. }) => USAGE,
+            Error::Files(_) => FAILURE,
             Error::Text(_) | Error::Workload(_) => BAD_DATA,
             Error::Backend(BackendError::OutOfMemory { .. })
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,

@@ -2,7 +2,11 @@
 //!
 //! To add a command: write `src/cli/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
+mod bench;
+mod device;
 mod doctor;
+mod inspect;
+mod train;
 
 use crate::error::Error;
 use clap::{Parser, Subcommand};
@@ -28,6 +32,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Pre-train a model on a data set.
+    Train(Box<train::Args>),
+    /// Show a checkpoint, a data set or a shard in words.
+    Inspect(inspect::Args),
+    /// Measure speed.
+    Bench(bench::Args),
     /// Say what this machine and this binary can do.
     Doctor(doctor::Args),
 }
@@ -54,6 +64,9 @@ pub struct Outcome {
 pub fn run(cli: Cli) -> Result<Outcome, Error> {
     let context = Context { json: cli.json };
     match cli.command {
+        Command::Train(args) => train::run(*args, &context),
+        Command::Inspect(args) => inspect::run(args, &context),
+        Command::Bench(args) => bench::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
     }
 }

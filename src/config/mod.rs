@@ -165,6 +165,16 @@ impl Config {
         entries
     }
 
+    /// Every key whose value differs: key, value here, value in `other`.
+    pub fn differences(&self, other: &Config) -> Vec<(String, String, String)> {
+        let (here, there) = (self.entries(), other.entries());
+        let pairs = here.into_iter().zip(there);
+        pairs
+            .filter(|((_, a), (_, b))| a != b)
+            .map(|((key, a), (_, b))| (key, a.to_string(), b.to_string()))
+            .collect()
+    }
+
     /// Where the run writes.
     pub fn run_dir(&self) -> PathBuf {
         PathBuf::from(&self.run.dir)
@@ -173,6 +183,10 @@ impl Config {
     /// Says what is wrong, naming the keys.
     fn check(&self) -> Result<(), String> {
         self.model.check()?;
+        self.data.check()?;
+        self.mask.check(self.model.scales.len())?;
+        self.loss.check(self.model.scales.len())?;
+        self.optim.check()?;
         self.train.check()?;
         if self.run.dir.is_empty() {
             return Err("run.dir is empty: it names the folder that the run writes".into());

@@ -338,8 +338,8 @@ impl Drop for Loader {
     }
 }
 
-/// Data set, vocabulary and model agree.
-fn check_fit(corpus: &Corpus, recipe: &Recipe) -> Result<(), DataError> {
+/// Errors unless data set, vocabulary and model agree.
+pub fn check_fit(corpus: &Corpus, recipe: &Recipe) -> Result<(), DataError> {
     let records = corpus.records();
     recipe
         .data

@@ -41,3 +41,31 @@ impl Default for OptimConfig {
         }
     }
 }
+
+impl OptimConfig {
+    /// Says what is wrong, naming the key.
+    pub fn check(&self) -> Result<(), String> {
+        let range = |name: &str, value: f64, low: f64, high: f64| match value >= low && value < high
+        {
+            true => Ok(()),
+            false => Err(format!("optim.{name} = {value} is not in [{low}, {high})")),
+        };
+        range("lr", self.lr, 0.0, f64::INFINITY)?;
+        range("min_lr", self.min_lr, 0.0, f64::INFINITY)?;
+        if self.min_lr > self.lr {
+            return Err(format!(
+                "optim.min_lr = {} is larger than optim.lr = {}",
+                self.min_lr, self.lr
+            ));
+        }
+        range("beta1", self.beta1, 0.0, 1.0)?;
+        range("beta2", self.beta2, 0.0, 1.0)?;
+        range("weight_decay", self.weight_decay, 0.0, f64::INFINITY)?;
+        range("clip_norm", self.clip_norm, 0.0, f64::INFINITY)?;
+        range("ema_decay", self.ema_decay, 0.0, 1.0)?;
+        match self.eps > 0.0 && self.eps.is_finite() {
+            true => Ok(()),
+            false => Err(format!("optim.eps = {} must be over 0", self.eps)),
+        }
+    }
+}
