@@ -1,12 +1,15 @@
 //! Every error of the engine, and the exit code it ends the process with.
 
+use crate::apps::dump::DumpError;
 use crate::apps::workload::WorkloadError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::fsio::FsError;
 use crate::objective::ObjectiveError;
+use crate::report::PictureError;
 use crate::shard::ShardError;
+use crate::synth::SynthError;
 use crate::text::TextError;
 use crate::train::TrainError;
 
@@ -47,6 +50,15 @@ pub enum Error {
     /// The training loop and its checkpoints.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A synthetic data set.
+    #[error(transparent)]
+    Synth(#[from] SynthError),
+    /// A dump of a step.
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+    /// A picture of a report.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
 }
 
 /// The process failed for a reason of the machine or of the engine.
@@ -68,7 +80,10 @@ impl Error {
             Error::Text(_) | Error::Workload(_) => BAD_DATA,
             Error::Backend(BackendError::OutOfMemory { .. })
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
-            Error::Objective(_) => FAILURE,
+            Error::Objective(_) | Error::Dump(_) | Error::Picture(_) => FAILURE,
+            Error::Synth(SynthError::Setting(_)) => USAGE,
+            Error::Synth(SynthError::Shard(e)) => e.exit_code(),
+            Error::Synth(_) => FAILURE,
             Error::Shard(e) => e.exit_code(),
             Error::Data(e) => e.exit_code(),
             Error::Train(e) => e.exit_code(),

@@ -3,8 +3,10 @@
 //! To add a command: write `src/cli/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
 mod bench;
+mod demo;
 mod device;
 mod doctor;
+mod dump;
 mod inspect;
 mod train;
 
@@ -32,10 +34,14 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make synthetic data, train on it, write a report: under five minutes.
+    Demo(demo::Args),
     /// Pre-train a model on a data set.
     Train(Box<train::Args>),
     /// Show a checkpoint, a data set or a shard in words.
     Inspect(inspect::Args),
+    /// Write one training step as numbers, so that anybody can recompute it.
+    Dump(dump::Args),
     /// Measure speed.
     Bench(bench::Args),
     /// Say what this machine and this binary can do.
@@ -64,6 +70,8 @@ pub struct Outcome {
 pub fn run(cli: Cli) -> Result<Outcome, Error> {
     let context = Context { json: cli.json };
     match cli.command {
+        Command::Demo(args) => demo::run(args, &context),
+        Command::Dump(args) => dump::run(args, &context),
         Command::Train(args) => train::run(*args, &context),
         Command::Inspect(args) => inspect::run(args, &context),
         Command::Bench(args) => bench::run(args, &context),

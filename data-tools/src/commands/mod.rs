@@ -4,6 +4,7 @@
 
 mod convert;
 mod merge;
+mod synth;
 mod tokenizer;
 mod verify;
 
@@ -38,6 +39,8 @@ pub enum Command {
     Convert(convert::Args),
     /// Join data sets into one, with one vocabulary.
     Merge(merge::Args),
+    /// Make a synthetic data set.
+    Synth(synth::Args),
     /// Train or check a vocabulary.
     Tokenizer(tokenizer::Args),
     /// Read a whole data set and name everything that is wrong with it.
@@ -105,6 +108,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Convert(args) => convert::run(args, &context),
         Command::Merge(args) => merge::run(&args, &context),
+        Command::Synth(args) => synth::run(&args, &context),
         Command::Tokenizer(args) => tokenizer::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),
     }

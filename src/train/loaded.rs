@@ -1,0 +1,90 @@
+//! A trained model opened for use: evaluation, pictures, applications.
+
+use super::checkpoint::{Checkpoint, config_of, load_weights, pixels_of};
+use super::prepare::{cpu, prepare};
+use super::{Progress, Source};
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::data::{Batch, Caps, Corpus, Loader, LoaderOptions, Recipe, Records};
+use crate::error::Error;
+use crate::objective::{Objective, Setup};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model with the configuration it was trained with; averaged weights where they were kept.
+pub struct Loaded {
+    /// The configuration of its run.
+    pub config: Config,
+    /// The model, without optimiser state.
+    pub objective: Objective,
+}
+
+impl Loaded {
+    /// Opens the checkpoint that `path` names (see [`Checkpoint::find`]) on the CPU.
+    pub fn open(path: &Path, source: &Source, threads: usize) -> Result<Self, Error> {
+        let file = Checkpoint::find(path)?.model(true)?;
+        let config = config_of(&file)?;
+        let setup = Setup {
+            model: config.model.shape.clone(),
+            loss: config.loss.clone(),
+            caps: caps(&config)?,
+            pixels: pixels_of(&file)?,
+            micro_batches: 1,
+            labels: source.train.labels(),
+            seed: config.seed,
+            train: false,
+            ema: false,
+        };
+        let mut objective = Objective::new(setup, cpu(threads)?)?;
+        load_weights(&file, &mut objective)?;
+        Ok(Self { config, objective })
+    }
+
+    /// One pass over `records` with fixed masks; every sample is masked, none serves matching.
+    pub fn batches(&self, source: &Source, records: &Arc<dyn Records>) -> Result<Loader, Error> {
+        let recipe = Recipe {
+            seed: 0,
+            model: self.config.model.shape.clone(),
+            mask: self.config.mask.clone(),
+            loss: self.config.loss.clone(),
+            data: self.config.data.clone(),
+            caps: caps(&self.config)?,
+            text: source.text.clone(),
+            matching: false,
+        };
+        let corpus = Arc::new(Corpus::new(Arc::clone(records), &self.config.data, false)?);
+        let options = LoaderOptions {
+            one_pass: true,
+            ..LoaderOptions::default()
+        };
+        Ok(Loader::new(corpus, recipe, options)?)
+    }
+}
+
+fn caps(config: &Config) -> Result<Caps, Error> {
+    let (model, tokens) = (&config.model.shape, config.train.batch_tokens);
+    Ok(Caps::for_budget(
+        model,
+        &config.mask,
+        &config.loss,
+        &config.data,
+        tokens,
+    )?)
+}
+
+/// A fresh model of `config` on `device` and the first micro-batch that it would be trained on.
+pub fn first_batch(
+    config: &Config,
+    source: &Source,
+    device: Box<dyn Backend>,
+) -> Result<(Objective, Batch), Error> {
+    let mut silent = std::io::sink();
+    let prepared = prepare(config, source, &mut Progress::new(&mut silent, false))?;
+    let corpus = Arc::clone(&prepared.corpus);
+    let mut loader = Loader::new(corpus, prepared.recipe.clone(), LoaderOptions::default())?;
+    let batch = loader
+        .next()?
+        .map(|slot| Batch::clone(&slot))
+        .unwrap_or_default();
+    Ok((Objective::new(prepared.setup, device)?, batch))
+}
