@@ -1,7 +1,9 @@
 //! What `cxr-data` is made of: pictures and reports in, `cxr-engine` shards out.
 //!
-//! Layers, each knowing only those before it: `image` < `convert` < `commands`.
+//! Layers, each knowing only those before it: `image` < `convert`, `draw`, `stats` < `commands`.
 
 pub mod commands;
 pub mod convert;
+pub mod draw;
 pub mod image;
+pub mod stats;

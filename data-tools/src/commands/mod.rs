@@ -4,6 +4,9 @@
 
 mod convert;
 mod merge;
+mod preview;
+mod show;
+mod stats;
 mod synth;
 mod tokenizer;
 mod verify;
@@ -12,6 +15,7 @@ use crate::convert::ConvertError;
 use clap::{Parser, Subcommand};
 use cxr_engine::error;
 use cxr_engine::fsio::FsError;
+use cxr_engine::report::PictureError;
 use cxr_engine::shard::ShardError;
 use cxr_engine::text::TextError;
 use serde_json::Value;
@@ -39,6 +43,12 @@ pub enum Command {
     Convert(convert::Args),
     /// Join data sets into one, with one vocabulary.
     Merge(merge::Args),
+    /// Draw some records with captions on one picture.
+    Preview(preview::Args),
+    /// Write the picture of one record to a file, and the rest of it as JSON to stdout.
+    Show(show::Args),
+    /// Count what a data set holds.
+    Stats(stats::Args),
     /// Make a synthetic data set.
     Synth(synth::Args),
     /// Train or check a vocabulary.
@@ -75,6 +85,15 @@ pub enum Failure {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Records that cannot be read.
+    #[error("{message}")]
+    BadData {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A picture that cannot be made.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// A data set.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -95,8 +114,8 @@ impl Failure {
         match self {
             Failure::Usage { .. } => error::USAGE,
             Failure::Shard(e) => e.exit_code(),
-            Failure::Fs(_) => error::FAILURE,
-            Failure::Text(_) => error::BAD_DATA,
+            Failure::Fs(_) | Failure::Picture(_) => error::FAILURE,
+            Failure::Text(_) | Failure::BadData { .. } => error::BAD_DATA,
             Failure::Convert(e) => e.exit_code(),
         }
     }
@@ -108,6 +127,9 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Convert(args) => convert::run(args, &context),
         Command::Merge(args) => merge::run(&args, &context),
+        Command::Preview(args) => preview::run(&args, &context),
+        Command::Show(args) => show::run(&args, &context),
+        Command::Stats(args) => stats::run(&args, &context),
         Command::Synth(args) => synth::run(&args, &context),
         Command::Tokenizer(args) => tokenizer::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),

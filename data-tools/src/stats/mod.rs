@@ -1,0 +1,447 @@
+//! What a data set holds, counted.
+//!
+//! Most comes from the indexes alone. Labels and unknown pieces do not stand there, so records that have
+//! labels or a text are read (and their checksum compared); others are not.
+
+mod table;
+
+use cxr_engine::shard::{Dataset, MISSING, NEGATIVE, POSITIVE, RecordMeta, RecordView, Split};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// `[CLS]` and `[SEP]`, which a shard does not store.
+const ENDS: u64 = 2;
+
+/// What a data set holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stats {
+    /// The folder.
+    pub dir: String,
+    /// Side of every picture, pixels.
+    pub side: u32,
+    /// Pieces of the vocabulary.
+    pub vocab: u32,
+    /// Mean of the pixels / 255, as `dataset.json` states it.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// Texts of more pieces than this, with `[CLS]` and `[SEP]`, are counted as long.
+    pub max_text: u64,
+    /// All records.
+    pub all: Who,
+    /// The splits by name.
+    pub splits: BTreeMap<String, SplitStats>,
+    /// Pictures that may be in two splits.
+    pub equal_across: Vec<Across>,
+    /// Pairs of pictures that have the same checksum by chance, on average.
+    pub equal_by_chance: f64,
+    /// Records that could not be read. The index's part of them is counted, labels and `[UNK]` are not.
+    pub bad_records: u64,
+    /// What is wrong with the first of them.
+    pub listed: Vec<String>,
+}
+
+/// Records, and of whom they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Who {
+    /// Records.
+    pub records: u64,
+    /// Distinct patients, the unknown one not counted.
+    pub patients: u64,
+    /// Distinct studies.
+    pub studies: u64,
+    /// Records whose patient is not known.
+    pub no_patient: u64,
+}
+
+/// A split.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitStats {
+    /// Its records.
+    #[serde(flatten)]
+    pub who: Who,
+    /// Share of the records whose patient is not known; 0 without records.
+    pub no_patient_share: f64,
+    /// Records with a picture.
+    pub images: u64,
+    /// Records with a text.
+    pub texts: u64,
+    /// Records with both.
+    pub pairs: u64,
+    /// Shards.
+    pub shards: u64,
+    /// Bytes of its shards.
+    pub bytes: u64,
+    /// The sources that have records here, by name.
+    pub sources: BTreeMap<String, SourceStats>,
+    /// Values of each label, by name.
+    pub labels: BTreeMap<String, LabelStats>,
+    /// The texts.
+    pub text: TextStats,
+    /// Distinct checksums of pictures.
+    pub distinct_images: u64,
+    /// Pictures whose checksum an earlier one of the split has too.
+    pub possibly_equal_images: u64,
+}
+
+/// Records of one source in one split, by what they hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SourceStats {
+    /// All.
+    #[serde(flatten)]
+    pub who: Who,
+    /// With picture and text.
+    pub paired: Who,
+    /// With a picture alone.
+    pub image_only: Who,
+    /// With a text alone.
+    pub text_only: Who,
+}
+
+/// Values of one label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LabelStats {
+    /// 1.
+    pub positive: u64,
+    /// 0.
+    pub negative: u64,
+    /// -1.
+    pub uncertain: u64,
+    /// Not stated.
+    pub missing: u64,
+}
+
+/// Texts of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct TextStats {
+    /// Texts that differ in more than case, punctuation and spacing.
+    pub distinct: u64,
+    /// Pieces of a text, `[CLS]` and `[SEP]` included; none without texts.
+    pub length: Option<Length>,
+    /// Texts longer than the limit.
+    pub over_max_text: u64,
+    /// Stored pieces of the records that could be read.
+    pub pieces: u64,
+    /// `[UNK]` among them.
+    pub unknown: u64,
+    /// Share of `[UNK]`; 0 without pieces.
+    pub unknown_share: f64,
+}
+
+/// Lengths by nearest rank: each is the length of some text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Length {
+    /// Shortest.
+    pub min: u64,
+    /// Half of the texts are not longer.
+    pub median: u64,
+    /// 95 of 100 texts are not longer.
+    pub p95: u64,
+    /// Longest.
+    pub max: u64,
+}
+
+/// Two splits that have checksums of pictures in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Across {
+    /// One split.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// Distinct checksums that both have.
+    pub images: u64,
+}
+
+/// Counts; `list` is how many bad records are named.
+pub fn collect(dataset: &Dataset, max_text: u64, list: usize) -> Stats {
+    let manifest = dataset.manifest();
+    let mut stats = Stats {
+        dir: dataset.dir().display().to_string(),
+        side: manifest.side,
+        vocab: manifest.vocab,
+        mean: manifest.mean,
+        std: manifest.std,
+        max_text,
+        all: Who::default(),
+        splits: BTreeMap::new(),
+        equal_across: Vec::new(),
+        equal_by_chance: 0.0,
+        bad_records: 0,
+        listed: Vec::new(),
+    };
+    let mut all = Group::default();
+    // Splits in which a picture's checksum occurs.
+    let mut home: HashMap<u32, BTreeSet<&str>> = HashMap::new();
+    let unknown = dataset.tokenizer().special().unk;
+    for split in dataset.splits() {
+        let mut counter = Counter::new(split);
+        for i in 0..split.len() {
+            let meta = split.meta(i);
+            all.add(&meta);
+            counter.index(&meta, max_text);
+            if meta.has_image {
+                home.entry(meta.image_crc).or_default().insert(split.name());
+            }
+            if meta.pieces == 0 && meta.label_hash == 0 {
+                counter.without_labels();
+                continue;
+            }
+            match split.record(i) {
+                Ok(record) => counter.record(&record, unknown),
+                Err(error) => {
+                    stats.bad_records += 1;
+                    if stats.listed.len() < list {
+                        stats.listed.push(error.to_string());
+                    }
+                }
+            }
+        }
+        let done = counter.finish(split);
+        stats.splits.insert(split.name().to_owned(), done);
+    }
+    stats.all = all.who();
+    stats.equal_across = across(home.values());
+    let images: u64 = stats.splits.values().map(|s| s.images).sum();
+    let pairs = images as f64 * (images as f64 - 1.0) / 2.0;
+    stats.equal_by_chance = pairs.max(0.0) / 2f64.powi(32);
+    stats
+}
+
+impl Stats {
+    /// For people: tables.
+    pub fn text(&self) -> String {
+        table::text(self)
+    }
+}
+
+/// Pairs of splits that share a checksum, in the order of their names.
+fn across<'a>(homes: impl Iterator<Item = &'a BTreeSet<&'a str>>) -> Vec<Across> {
+    let mut pairs: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for home in homes.filter(|h| h.len() > 1) {
+        for (k, first) in home.iter().enumerate() {
+            for second in home.iter().skip(k + 1) {
+                *pairs.entry((first, second)).or_default() += 1;
+            }
+        }
+    }
+    let named = |((first, second), images): ((&str, &str), u64)| Across {
+        first: first.to_owned(),
+        second: second.to_owned(),
+        images,
+    };
+    pairs.into_iter().map(named).collect()
+}
+
+/// Counts records, and the distinct values of their patients and studies.
+#[derive(Default)]
+struct Group {
+    records: u64,
+    no_patient: u64,
+    patients: HashSet<u64>,
+    studies: HashSet<u64>,
+}
+
+impl Group {
+    fn add(&mut self, meta: &RecordMeta) {
+        self.records += 1;
+        self.studies.insert(meta.study);
+        if meta.patient == 0 {
+            self.no_patient += 1;
+        } else {
+            self.patients.insert(meta.patient);
+        }
+    }
+
+    fn who(&self) -> Who {
+        Who {
+            records: self.records,
+            patients: self.patients.len() as u64,
+            studies: self.studies.len() as u64,
+            no_patient: self.no_patient,
+        }
+    }
+}
+
+/// Groups of a source: all, paired, image only, text only.
+type Regimes = [Group; 4];
+
+/// Counts one split.
+struct Counter {
+    all: Group,
+    sources: BTreeMap<u16, Regimes>,
+    labels: Vec<LabelStats>,
+    /// Texts by their length.
+    lengths: BTreeMap<u64, u64>,
+    texts: HashSet<u64>,
+    images: HashSet<u32>,
+    text: TextStats,
+}
+
+impl Counter {
+    fn new(split: &Split) -> Self {
+        Self {
+            all: Group::default(),
+            sources: BTreeMap::new(),
+            labels: vec![LabelStats::default(); split.schema().label_names.len()],
+            lengths: BTreeMap::new(),
+            texts: HashSet::new(),
+            images: HashSet::new(),
+            text: TextStats::default(),
+        }
+    }
+
+    /// What the index says of a record.
+    fn index(&mut self, meta: &RecordMeta, max_text: u64) {
+        self.all.add(meta);
+        let [all, paired, image_only, text_only] = self.sources.entry(meta.source).or_default();
+        all.add(meta);
+        match (meta.has_image, meta.pieces > 0) {
+            (true, true) => paired.add(meta),
+            (true, false) => image_only.add(meta),
+            (false, _) => text_only.add(meta),
+        }
+        if meta.has_image {
+            self.images.insert(meta.image_crc);
+        }
+        if meta.pieces > 0 {
+            let length = u64::from(meta.pieces) + ENDS;
+            *self.lengths.entry(length).or_default() += 1;
+            self.texts.insert(meta.text_hash);
+            self.text.over_max_text += u64::from(length > max_text);
+        }
+    }
+
+    /// A record of which the index says that every label is missing.
+    fn without_labels(&mut self) {
+        self.labels.iter_mut().for_each(|label| label.missing += 1);
+    }
+
+    /// What only the record says.
+    fn record(&mut self, record: &RecordView, unknown: u32) {
+        for (label, &value) in self.labels.iter_mut().zip(record.labels) {
+            match value {
+                POSITIVE => label.positive += 1,
+                NEGATIVE => label.negative += 1,
+                MISSING => label.missing += 1,
+                // The reader lets no other value through than -1.
+                _ => label.uncertain += 1,
+            }
+        }
+        self.text.pieces += record.pieces.len() as u64;
+        self.text.unknown += record.pieces.iter().filter(|&p| p == unknown).count() as u64;
+    }
+
+    fn finish(self, split: &Split) -> SplitStats {
+        let schema = split.schema();
+        let shards = split.shards();
+        let sum = |of: fn(cxr_engine::shard::Counts) -> u64| -> u64 {
+            shards.iter().map(|s| of(s.counts())).sum()
+        };
+        let who = self.all.who();
+        let images = sum(|c| c.images);
+        let distinct_images = self.images.len() as u64;
+        let source = |(number, regimes): (u16, Regimes)| {
+            let name = schema.source_names.get(usize::from(number));
+            let [who, paired, image_only, text_only] = regimes.map(|group| group.who());
+            let source = SourceStats {
+                who,
+                paired,
+                image_only,
+                text_only,
+            };
+            (name.map_or("?", String::as_str).to_owned(), source)
+        };
+        SplitStats {
+            no_patient_share: share(who.no_patient, who.records),
+            who,
+            images,
+            texts: sum(|c| c.texts),
+            pairs: sum(|c| c.pairs),
+            shards: shards.len() as u64,
+            bytes: shards.iter().map(|s| s.header().file_bytes).sum(),
+            sources: self.sources.into_iter().map(source).collect(),
+            labels: schema
+                .label_names
+                .iter()
+                .cloned()
+                .zip(self.labels)
+                .collect(),
+            text: TextStats {
+                distinct: self.texts.len() as u64,
+                length: lengths(&self.lengths),
+                unknown_share: share(self.text.unknown, self.text.pieces),
+                ..self.text
+            },
+            distinct_images,
+            possibly_equal_images: images.saturating_sub(distinct_images),
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    part as f64 / whole as f64
+}
+
+/// Of texts by their length.
+fn lengths(texts: &BTreeMap<u64, u64>) -> Option<Length> {
+    let count: u64 = texts.values().sum();
+    // The least length that `percent` of the texts do not exceed.
+    let rank = |percent: u64| {
+        let wanted = (count * percent).div_ceil(100);
+        let mut passed = 0;
+        let mut at = texts.iter().skip_while(move |&(_, &n)| {
+            passed += n;
+            passed < wanted
+        });
+        at.next().map(|(&length, _)| length)
+    };
+    Some(Length {
+        min: *texts.keys().next()?,
+        median: rank(50)?,
+        p95: rank(95)?,
+        max: *texts.keys().next_back()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_of_the_nearest_rank() {
+        assert_eq!(lengths(&BTreeMap::new()), None);
+        let of = |texts: &[(u64, u64)]| lengths(&texts.iter().copied().collect());
+        let length = |min, median, p95, max| Length {
+            min,
+            median,
+            p95,
+            max,
+        };
+        assert_eq!(of(&[(7, 1)]), Some(length(7, 7, 7, 7)));
+        // 1 to 20: the 10th and the 19th.
+        let even: Vec<(u64, u64)> = (1..=20).map(|n| (n, 1)).collect();
+        assert_eq!(of(&even), Some(length(1, 10, 19, 20)));
+        assert_eq!(of(&[(3, 2), (9, 97), (40, 1)]), Some(length(3, 9, 9, 40)));
+    }
+
+    #[test]
+    fn checksums_in_three_splits_count_for_each_pair() {
+        let homes = [
+            BTreeSet::from(["a", "b", "c"]),
+            BTreeSet::from(["a", "c"]),
+            BTreeSet::from(["b"]),
+        ];
+        let found: Vec<(String, String, u64)> = across(homes.iter())
+            .into_iter()
+            .map(|a| (a.first, a.second, a.images))
+            .collect();
+        let pair = |a: &str, b: &str, n| (a.to_owned(), b.to_owned(), n);
+        assert_eq!(
+            found,
+            [pair("a", "b", 1), pair("a", "c", 2), pair("b", "c", 1)]
+        );
+    }
+}
