@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
             Ok(record) => (tile_of(&record, split, size), Some(record.id)),
             Err(error) => {
                 faults.push(error.to_string());
-                (damaged(&error.to_string(), split, i, size), None)
+                (damaged(split, i, size), None)
             }
         };
         tiles.push(tile);
@@ -194,10 +194,12 @@ fn tile_of<'a>(record: &RecordView<'a>, split: &Split, size: Size) -> Tile<'a> {
     }
 }
 
-fn damaged(error: &str, split: &Split, i: usize, size: Size) -> Tile<'static> {
+/// Says nothing of where the data set lies, so that the sheet depends on its content alone.
+fn damaged(split: &Split, i: usize, size: Size) -> Tile<'static> {
     let (columns, lines) = size.inside();
     let mut tile = Tile::default();
-    add(&mut tile.inside, error, columns, lines, PLAIN);
+    let why = "This record is damaged and cannot be shown. `cxr-data verify` says what is wrong.";
+    add(&mut tile.inside, why, columns, lines, PLAIN);
     let name = format!("damaged: record {i}");
     add(&mut tile.caption, &name, size.columns(), 1, BRIGHT);
     add(&mut tile.caption, split.name(), size.columns(), 1, DIM);
@@ -211,6 +213,10 @@ fn add(lines: &mut Vec<Line>, text: &str, columns: usize, most: usize, grey: u8)
 
 /// Names of the positive labels, and of the uncertain ones with a question mark; or why there is none.
 fn labels(values: &[i8], names: &[String]) -> Result<String, &'static str> {
+    // A data set without label names has nothing to say on them.
+    if values.is_empty() {
+        return Err("");
+    }
     if values.iter().all(|&v| v == MISSING) {
         return Err("no labels");
     }

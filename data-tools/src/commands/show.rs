@@ -47,9 +47,18 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
     let json = describe(args, &dataset, split, &record);
     Ok(Outcome {
         code: 0,
-        text: format!("{json:#}\n"),
+        text: lines(&json),
         json,
     })
+}
+
+/// JSON with one field a line: lists of pieces stay readable.
+fn lines(object: &Value) -> String {
+    let fields = object.as_object().into_iter().flatten();
+    let fields: Vec<String> = fields
+        .map(|(name, value)| format!("  {}: {value}", Value::from(name.as_str())))
+        .collect();
+    format!("{{\n{}\n}}\n", fields.join(",\n"))
 }
 
 /// Looks through the records, since ids are not in the index.
