@@ -7,6 +7,7 @@ mod demo;
 mod device;
 mod doctor;
 mod dump;
+mod eval;
 mod inspect;
 mod train;
 
@@ -38,6 +39,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Pre-train a model on a data set.
     Train(Box<train::Args>),
+    /// Measure a trained model.
+    Eval(eval::Args),
     /// Show a checkpoint, a data set or a shard in words.
     Inspect(inspect::Args),
     /// Write one training step as numbers, so that anybody can recompute it.
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Error> {
     match cli.command {
         Command::Demo(args) => demo::run(args, &context),
         Command::Dump(args) => dump::run(args, &context),
+        Command::Eval(args) => eval::run(args, &context),
         Command::Train(args) => train::run(*args, &context),
         Command::Inspect(args) => inspect::run(args, &context),
         Command::Bench(args) => bench::run(args, &context),

@@ -1,20 +1,6 @@
 //! The known key that is most like an unknown one.
 
-/// Edit distance: insertions, deletions and substitutions of characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
+use crate::text::edit_distance;
 
 fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
@@ -25,9 +11,9 @@ fn last(key: &str) -> &str {
 pub fn nearest<'a>(key: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
-        let whole = distance(key, candidate);
+        let whole = edit_distance(key, candidate);
         // A name that is right but in the wrong section costs one change.
-        let name = distance(last(key), last(candidate)) + 1;
+        let name = edit_distance(last(key), last(candidate)) + 1;
         let cost = whole.min(name);
         let allowed = (last(key).chars().count() / 3).max(1) + 1;
         if cost <= allowed && best.is_none_or(|(c, _)| cost < c) {
@@ -65,12 +51,5 @@ mod tests {
     #[test]
     fn is_silent_when_nothing_is_near() {
         assert_eq!(find("wandb.project"), None);
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
     }
 }

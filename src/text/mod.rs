@@ -10,10 +10,12 @@
 //! to find the special pieces, and to show texts again.
 
 pub mod basic;
+mod edit;
 mod normalise;
 pub mod train;
 mod wordpiece;
 
+pub use edit::edit_distance;
 pub use normalise::{hash, normalise};
 pub use wordpiece::{Special, WordPiece};
 

@@ -479,6 +479,11 @@ pub fn pixels_of(file: &TensorFile) -> Result<Pixels, Error> {
     })
 }
 
+/// Hash of the vocabulary that the weights were trained with, in hexadecimal.
+pub fn tokenizer_of(file: &TensorFile) -> Result<&str, Error> {
+    field(file, "tokenizer")
+}
+
 fn field<'a>(file: &'a TensorFile, name: &str) -> Result<&'a str, Error> {
     match file.metadata().get(name) {
         Some(text) => Ok(text),

@@ -51,6 +51,15 @@ pub enum TrainError {
         /// What to do.
         hint: &'static str,
     },
+    /// Embeddings asked of weights whose pooled states were never compared.
+    #[error(
+        "{} was trained without contrast (loss.itc = 0): its images and texts cannot be compared by their embeddings\nhint: train with --set loss.itc=1",
+        path.display()
+    )]
+    NoContrast {
+        /// The weights.
+        path: PathBuf,
+    },
     /// A resume with settings that would make it another run.
     #[error(
         "{} was made with other settings:\n  {}\nhint: set them back to go on, or start a new run in another run.dir",
@@ -108,6 +117,7 @@ impl TrainError {
             TrainError::RunExists { .. }
             | TrainError::NoCheckpoint { .. }
             | TrainError::OtherModel { .. }
+            | TrainError::NoContrast { .. }
             | TrainError::OtherRun { .. }
             | TrainError::Memory { .. } => USAGE,
             TrainError::Corrupt { .. } => BAD_DATA,

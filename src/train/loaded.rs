@@ -1,11 +1,12 @@
 //! A trained model opened for use: evaluation, pictures, applications.
 
-use super::checkpoint::{Checkpoint, config_of, load_weights, pixels_of};
+use super::checkpoint::{Checkpoint, config_of, load_weights, pixels_of, tokenizer_of};
 use super::prepare::{cpu, prepare};
-use super::{Progress, Source};
+use super::tensors::TensorFile;
+use super::{Progress, Source, TrainError};
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::data::{Batch, Caps, Corpus, Loader, LoaderOptions, Recipe, Records};
+use crate::data::{Attention, Batch, Caps, Corpus, Loader, LoaderOptions, Recipe, Records};
 use crate::error::Error;
 use crate::objective::{Objective, Setup};
 use std::path::Path;
@@ -24,11 +25,54 @@ impl Loaded {
     pub fn open(path: &Path, source: &Source, threads: usize) -> Result<Self, Error> {
         let file = Checkpoint::find(path)?.model(true)?;
         let config = config_of(&file)?;
+        Self::with(config, &file, source, threads)
+    }
+
+    /// As [`Loaded::open`], to embed images and texts apart from each other with nothing masked: a loss of
+    /// weight 0 masks nothing, and only contrast pools.
+    ///
+    /// Errors: weights that were trained without contrast.
+    pub fn to_embed(path: &Path, source: &Source, threads: usize) -> Result<Self, Error> {
+        let file = Checkpoint::find(path)?.model(true)?;
+        let mut config = config_of(&file)?;
+        if config.loss.itc == 0.0 {
+            return Err(TrainError::NoContrast {
+                path: file.path().into(),
+            }
+            .into());
+        }
+        (config.loss.mlm, config.loss.mvm, config.loss.itm) = (0.0, 0.0, 0.0);
+        config.data.paired_attention = Attention::Split;
+        // Every record once, and none coupled.
+        config.data.source_weights.clear();
+        config.data.couplings.clear();
+        Self::with(config, &file, source, threads)
+    }
+
+    fn with(
+        config: Config,
+        file: &TensorFile,
+        source: &Source,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let tokenizer = tokenizer_of(file)?;
+        if tokenizer != source.tokenizer {
+            let difference = format!(
+                "vocabulary: hash {tokenizer} in the checkpoint, {} in the data set",
+                source.tokenizer
+            );
+            return Err(TrainError::OtherModel {
+                path: file.path().into(),
+                differences: vec![difference],
+                hint: "convert the data set with --vocab and the vocab.txt that the model was trained with",
+            }
+            .into());
+        }
         let setup = Setup {
             model: config.model.shape.clone(),
             loss: config.loss.clone(),
             caps: caps(&config)?,
-            pixels: pixels_of(&file)?,
+            pixels: pixels_of(file)?,
             micro_batches: 1,
             labels: source.train.labels(),
             seed: config.seed,
@@ -36,11 +80,11 @@ impl Loaded {
             ema: false,
         };
         let mut objective = Objective::new(setup, cpu(threads)?)?;
-        load_weights(&file, &mut objective)?;
+        load_weights(file, &mut objective)?;
         Ok(Self { config, objective })
     }
 
-    /// One pass over `records` with fixed masks; every sample is masked, none serves matching.
+    /// One pass over `records`, their masks the same every time; none serves matching.
     pub fn batches(&self, source: &Source, records: &Arc<dyn Records>) -> Result<Loader, Error> {
         let recipe = Recipe {
             seed: 0,

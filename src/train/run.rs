@@ -172,7 +172,12 @@ fn dry_run(config: &Config, prepared: Prepared, progress: &mut Progress) -> Resu
 
 fn hyper(config: &Config, step: u64, state: &State) -> Hyper {
     let optim = &config.optim;
-    let limits = state.guard.limits(config.train.spike_factor);
+    // The same few batches come again: one that was skipped for its jump would be skipped for ever.
+    let factor = match config.train.overfit_batches {
+        0 => config.train.spike_factor,
+        _ => 0.0,
+    };
+    let limits = state.guard.limits(factor);
     Hyper {
         step,
         lr: learning_rate(optim, step, config.train.steps),

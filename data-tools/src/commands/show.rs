@@ -4,6 +4,7 @@ use super::{Context, Failure, Outcome};
 use cxr_engine::fsio;
 use cxr_engine::report::encode_grey;
 use cxr_engine::shard::{Dataset, MISSING, RecordView, Split};
+use cxr_engine::text::edit_distance;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -71,7 +72,7 @@ fn find<'a>(args: &Args, dataset: &'a Dataset) -> Result<(&'a Split, RecordView<
             match split.record(i) {
                 Ok(record) if record.id == args.id => return Ok((split, record)),
                 Ok(record) => {
-                    nearest.push((distance(&args.id, record.id), record.id));
+                    nearest.push((edit_distance(&args.id, record.id), record.id));
                     // Stable, so that ties go to the record that comes first.
                     nearest.sort_by_key(|&(d, _)| d);
                     nearest.truncate(NEAREST);
@@ -108,22 +109,6 @@ fn find<'a>(args: &Args, dataset: &'a Dataset) -> Result<(&'a Split, RecordView<
         args.id
     );
     Err(Failure::Usage { message })
-}
-
-/// Edit distance: insertions, deletions and substitutions of characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn describe(args: &Args, dataset: &Dataset, split: &Split, record: &RecordView) -> Value {
@@ -163,16 +148,4 @@ fn describe(args: &Args, dataset: &Dataset, split: &Split, record: &RecordView) 
         "image": image,
         "out": record.image.map(|_| args.out.display().to_string()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distances_count_changes_of_characters() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("r1", "r1"), 0);
-    }
 }
