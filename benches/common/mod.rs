@@ -1,7 +1,7 @@
 //! What the benches share: random operands, the FMA peak of this machine, best-of timing.
 #![allow(dead_code)]
 
-use cxr_engine::backend::cpu::pool::Pool;
+use cxr_engine::backend::cpu::pool::{Pool, Shared};
 use cxr_engine::rng::{Purpose, Stream};
 use std::time::{Duration, Instant};
 
@@ -103,4 +103,15 @@ fn scalar(steps: usize) -> u64 {
     }
     std::hint::black_box(acc);
     steps as u64 * 128
+}
+
+/// Copies one buffer to the other on every thread of the pool; returns the bytes that moved.
+pub fn copy_loop(pool: &Pool, (from, to): &mut (Vec<f32>, Vec<f32>)) -> f64 {
+    let to = Shared::new(to);
+    let from = &*from;
+    pool.run_chunks(from.len(), 1 << 16, &|at, _| {
+        // SAFETY: the chunks of one run are disjoint.
+        unsafe { to.slice(at.clone()) }.copy_from_slice(&from[at]);
+    });
+    8.0 * from.len() as f64
 }
