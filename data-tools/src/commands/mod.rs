@@ -95,7 +95,7 @@ impl Failure {
         match self {
             Failure::Usage { .. } => error::USAGE,
             Failure::Shard(e) => e.exit_code(),
-            Failure::Fs(_) => error::FAILURE,
+            Failure::Fs(e) => e.exit_code(),
             Failure::Text(_) => error::BAD_DATA,
             Failure::Convert(e) => e.exit_code(),
         }
