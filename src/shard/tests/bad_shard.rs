@@ -1,7 +1,9 @@
 //! Shards that were damaged, or are none: every length, every bit, every kind of foreign file.
 
 use super::super::layout::MAGIC;
+use super::super::writer::Encoder;
 use super::*;
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::panic::catch_unwind;
 
 #[test]
@@ -151,4 +153,53 @@ fn no_flipped_bit_under_right_checksums_makes_a_panic() {
     for byte in accepted {
         assert!(free(byte), "a lie in byte {byte} was accepted");
     }
+}
+
+/// A disk with room for so many bytes.
+struct Disk(usize);
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Disk {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_byte_is_an_error_with_a_hint() {
+    let path = Path::new("data/train-00000.cxrs");
+    let write = |room| {
+        let mut encoder = Encoder::new(Disk(room), tiny_schema(), path)?;
+        for record in &tiny_records() {
+            encoder.push(record, path)?;
+        }
+        encoder.finish(path)
+    };
+    // The header is written twice: its place first.
+    let needed = END + HEADER_BYTES as usize;
+    for room in 0..needed {
+        let error = write(room).err().expect("no room");
+        let message = error.to_string();
+        let starts = message.starts_with("cannot write data/train-00000.cxrs: ");
+        assert!(
+            starts && message.contains("\nhint: free space"),
+            "{message}"
+        );
+        assert_eq!(error.exit_code(), crate::error::FAILURE);
+    }
+    assert!(write(needed).is_ok());
 }
