@@ -3,6 +3,9 @@
 use super::super::layout::IndexEntry;
 use super::*;
 
+type HeaderLie = fn(&mut RawHeader);
+type EntryLie = fn(&mut IndexEntry);
+
 /// [`tiny`] with a lie in the index entry of record `i` and right checksums.
 fn with_entry(i: usize, lie: impl FnOnce(&mut IndexEntry)) -> Vec<u8> {
     let mut bytes = tiny();
@@ -31,7 +34,7 @@ fn with_names(names: &[&[u8]]) -> Vec<u8> {
 #[test]
 fn a_header_field_that_cannot_be_is_named() {
     let scratch = Scratch::new();
-    let cases: [(&str, fn(&mut RawHeader), &str); 18] = [
+    let cases: [(&str, HeaderLie, &str); 18] = [
         ("side", |h| h.side = 0, "1 to 8192, found 0"),
         ("side", |h| h.side = 8193, "1 to 8192, found 8193"),
         ("vocab", |h| h.vocab = 0, "at least 1, found 0"),
@@ -146,7 +149,7 @@ fn records_that_overlap_leave_gaps_or_lie_outside_are_refused() {
     let scratch = Scratch::new();
     let overlap = "but the record before ends at";
     let gap = "the bytes between belong to no record";
-    let cases: [(usize, fn(&mut IndexEntry), [&str; 2]); 9] = [
+    let cases: [(usize, EntryLie, [&str; 2]); 9] = [
         (0, |e| e.offset = 0, ["record 0: starts at byte 0", overlap]),
         (
             0,
@@ -213,7 +216,7 @@ fn records_that_overlap_leave_gaps_or_lie_outside_are_refused() {
 #[test]
 fn an_index_field_that_cannot_be_is_named() {
     let scratch = Scratch::new();
-    let cases: [(fn(&mut IndexEntry), &str); 4] = [
+    let cases: [(EntryLie, &str); 4] = [
         (|e| e.flags = 2, "`flags`: expected 0 or 1, found 2"),
         (
             |e| e.source = 1,
@@ -236,7 +239,7 @@ fn an_index_field_that_cannot_be_is_named() {
 #[test]
 fn what_the_index_says_of_a_record_is_held_against_it() {
     let scratch = Scratch::new();
-    let cases: [(fn(&mut IndexEntry), &str); 3] = [
+    let cases: [(EntryLie, &str); 3] = [
         (
             |e| e.label_hash = 5,
             "`label_hash`: the index says 5, the record gives",
