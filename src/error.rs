@@ -75,8 +75,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Config(_) | Error::Usage { .. } => USAGE,
-            Error::Files(FsError::InUse { .. }) => USAGE,
-            Error::Files(_) => FAILURE,
+            Error::Files(e) => e.exit_code(),
             Error::Text(_) | Error::Workload(_) => BAD_DATA,
             Error::Backend(BackendError::OutOfMemory { .. })
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,

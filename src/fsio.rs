@@ -47,6 +47,14 @@ impl FsError {
         }
     }
 
+    /// The exit code of a process that ends with this error: 2 where the folder is in use, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            FsError::InUse { .. } => crate::error::USAGE,
+            FsError::Io { .. } => crate::error::FAILURE,
+        }
+    }
+
     /// Whether the disk (or the quota) is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, FsError::Io { source, .. } if is_disk_full(source))

@@ -413,7 +413,7 @@ fn configurations_that_cannot_work_exit_2_before_anything_is_written() {
         let ran = bench.train("run", arguments);
         assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
         assert!(
-            ran.stderr.contains(expected),
+            ran.stderr.contains(expected) && ran.stderr.contains("\nhint: "),
             "{arguments:?}: {}",
             ran.stderr
         );

@@ -166,7 +166,7 @@ impl Dataset {
         let (mean, std) = pixels::mean_std(&manifest.train_split, pixels.into_iter());
         for (field, stated, found) in [("mean", manifest.mean, mean), ("std", manifest.std, std)] {
             if !damaged && (stated - found).abs() > 1e-9 {
-                fault(lie.error(field, &stated, "the training images", &found));
+                fault(lie.error(field, &stated, "the training split", &found));
             }
         }
     }
@@ -201,7 +201,7 @@ fn open_split(
         ("pairs", entry.pairs, pairs),
     ] {
         let field = format!("splits.{name}.{field}");
-        lie.check(&field, &stated, "its shards together", &found)?;
+        lie.check(&field, &stated, "the split", &found)?;
     }
     // Record numbers of the data plane are 32 bit.
     if u32::try_from(records).is_err() {

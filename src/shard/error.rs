@@ -1,5 +1,6 @@
 //! What can be wrong with a shard or a data set, each with what, where, expected and found.
 
+use super::layout;
 use crate::fsio::FsError;
 use crate::text::TextError;
 use std::path::PathBuf;
@@ -39,8 +40,9 @@ pub enum ShardError {
     },
     /// Not a shard.
     #[error(
-        "{}: not a shard: expected the magic bytes {expected:02x?}, found {found:02x?}\nhint: shards are the *.cxrs files that `cxr-data convert` or `cxr-data synth` writes",
-        path.display()
+        "{}: not a shard: expected the magic bytes {expected:02x?}, found {found:02x?}\nhint: {}",
+        path.display(),
+        magic_hint(found)
     )]
     Magic {
         /// The file.
@@ -50,13 +52,13 @@ pub enum ShardError {
         /// First bytes of the file.
         found: [u8; 8],
     },
-    /// A shard of another version of the format.
+    /// A shard or a `dataset.json` of another version of its format.
     #[error(
-        "{}: shard format version {found}, this program reads version {expected}\nhint: convert the data set again with this version of cxr-data",
+        "{}: format version {found}, this program reads version {expected}\nhint: convert the data set again with this version of cxr-data",
         path.display()
     )]
     Version {
-        /// The shard.
+        /// The file.
         path: PathBuf,
         /// The version that this program reads.
         expected: u32,
@@ -121,7 +123,7 @@ pub enum ShardError {
         /// First byte that it claims.
         found: u64,
     },
-    /// Bytes between two records, or before the index, that no record covers.
+    /// Bytes before a record that no record covers.
     #[error(
         "{}: index of record {record}: starts at byte {found}, expected {expected}: the bytes between belong to no record\nhint: the file was not written by this project's writer; write it again",
         path.display()
@@ -129,7 +131,7 @@ pub enum ShardError {
     IndexGap {
         /// The shard.
         path: PathBuf,
-        /// Record number; the number of records where the gap is before the index.
+        /// Record number in the shard.
         record: u32,
         /// First byte that must be covered.
         expected: u64,
@@ -197,9 +199,18 @@ pub enum ShardError {
         /// Records that there are.
         records: u64,
     },
+    /// There is no `dataset.json`.
+    #[error(
+        "{}: no such file: the folder is no finished data set\nhint: check the path; dataset.json is written last, and `cxr-data convert` goes on with --resume",
+        path.display()
+    )]
+    NoManifest {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// `dataset.json` cannot be read as one.
     #[error(
-        "{}: {source}\nhint: dataset.json is written last; without it, convert again (with --resume)",
+        "{}: not a dataset.json: {source}\nhint: it was edited or damaged; copy the folder again, or remove the file and convert again with --resume",
         path.display()
     )]
     ManifestSyntax {
@@ -306,6 +317,16 @@ pub enum ShardError {
     },
 }
 
+/// What may have happened to a file that starts with `found`.
+fn magic_hint(found: &[u8; 8]) -> &'static str {
+    // The bytes of the magic that a transfer in text mode leaves alone.
+    if found[1..5] == layout::MAGIC[1..5] {
+        "the file was changed on its way, as a transfer in text mode does; copy it again in binary mode"
+    } else {
+        "shards are the *.cxrs files that `cxr-data convert` or `cxr-data synth` writes"
+    }
+}
+
 impl ShardError {
     /// The exit code of a process that ends with this error: 1 the machine, 2 usage, 3 bad data.
     pub fn exit_code(&self) -> u8 {
@@ -316,7 +337,7 @@ impl ShardError {
             {
                 crate::error::BAD_DATA
             }
-            ShardError::Fs(_) => crate::error::FAILURE,
+            ShardError::Fs(e) => e.exit_code(),
             ShardError::NoSplit { .. }
             | ShardError::Setting { .. }
             | ShardError::NotEmpty { .. } => crate::error::USAGE,

@@ -4,10 +4,10 @@ use super::error::ShardError;
 use super::layout::MAX_SIDE;
 use super::record::Schema;
 use super::{EXTENSION, MANIFEST_FILE};
-use crate::fsio;
+use crate::fsio::{self, FsError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::io::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// Value of the field `format`.
@@ -46,6 +46,13 @@ pub struct Manifest {
     /// Free: where the data came from, and how.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub provenance: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The fields that every version has.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
 }
 
 /// The vocabulary of a data set.
@@ -121,13 +128,29 @@ impl Manifest {
     /// Reads `dataset.json` in `dir` and checks it by itself.
     pub fn load(dir: &Path) -> Result<Self, ShardError> {
         let path = dir.join(MANIFEST_FILE);
-        let bytes = fsio::read(&path)?;
-        let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ShardError::ManifestSyntax {
+        let bytes = match fsio::read(&path) {
+            Err(FsError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(ShardError::NoManifest { path });
+            }
+            read => read?,
+        };
+        let syntax = |source| ShardError::ManifestSyntax {
+            path: path.clone(),
+            source,
+        };
+        // Another version may have other fields, so its number is looked at before them.
+        let head: Head = serde_json::from_slice(&bytes).map_err(syntax)?;
+        let lie = Lie(&path);
+        lie.check("format", &head.format, "this program", &FORMAT.to_string())?;
+        if head.version != VERSION {
+            return Err(ShardError::Version {
                 path: path.clone(),
-                source,
-            })?;
-        manifest.check(&path)?;
+                expected: VERSION,
+                found: head.version,
+            });
+        }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(syntax)?;
+        manifest.check(&lie)?;
         Ok(manifest)
     }
 
@@ -141,10 +164,8 @@ impl Manifest {
         Ok(())
     }
 
-    fn check(&self, path: &Path) -> Result<(), ShardError> {
-        let lie = Lie(path);
-        lie.check("format", &self.format, "this program", &FORMAT.to_string())?;
-        lie.check("version", &self.version, "this program", &VERSION)?;
+    /// Checks what needs no other file.
+    fn check(&self, lie: &Lie) -> Result<(), ShardError> {
         if self.side == 0 || self.side > MAX_SIDE {
             let range = format!("1 to {MAX_SIDE}");
             return Err(lie.error("side", &self.side, "the format", &range));
@@ -158,9 +179,13 @@ impl Manifest {
                 return Err(lie.error(field, &value, "the format", &range));
             }
         }
-        let mut seen = std::collections::BTreeSet::new();
-        let shards = self.splits.values().flat_map(|s| &s.shards);
-        for file in shards.map(|s| &s.file).chain([&self.tokenizer.file]) {
+        let mut seen = BTreeSet::new();
+        let shards = self.splits.iter().flat_map(|(name, split)| {
+            let field = move |i| format!("splits.{name}.shards[{i}].file");
+            (0..).map(field).zip(split.shards.iter().map(|s| &s.file))
+        });
+        let vocabulary = ("tokenizer.file".to_string(), &self.tokenizer.file);
+        for (field, file) in shards.chain([vocabulary]) {
             let mut parts = Path::new(file).components();
             let plain = matches!(
                 (parts.next(), parts.next()),
@@ -168,10 +193,10 @@ impl Manifest {
             );
             if !plain {
                 let range = "plain file names beside dataset.json";
-                return Err(lie.error("file", file, "a data set", &range));
+                return Err(lie.error(&field, file, "a data set", &range));
             }
             if !seen.insert(file) {
-                return Err(lie.error("file", file, "an earlier entry", &"the same file"));
+                return Err(lie.error(&field, file, "an earlier entry", &"the same file"));
             }
         }
         Ok(())

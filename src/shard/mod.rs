@@ -10,6 +10,7 @@
 //! ```
 //! Files are replaced by renaming, never changed in place, so a map stays valid while it is open.
 
+mod check;
 mod dataset;
 mod dataset_writer;
 mod error;
@@ -23,12 +24,13 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use check::Counts;
 pub use dataset::{Dataset, Split};
 pub use dataset_writer::{DatasetSpec, DatasetWriter};
 pub use error::ShardError;
 pub use layout::{IndexEntry, MISSING, NEGATIVE, POSITIVE, UNCERTAIN, label_hash};
 pub use manifest::{Manifest, ShardEntry, SplitEntry, TokenizerEntry};
-pub use reader::{Counts, Header, ShardReader};
+pub use reader::{Header, ShardReader};
 pub use record::{NewRecord, Pieces, RecordMeta, RecordView, Schema};
 pub use writer::{ShardSummary, ShardWriter};
 

@@ -2,6 +2,7 @@
 
 use super::error::ShardError;
 use super::layout::{self, FLAG_IMAGE, IndexEntry};
+use std::collections::HashSet;
 
 /// What all records of a data set share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,19 @@ impl Schema {
                     let detail = format!("name {i} has {} bytes, expected 1 to 65535", name.len());
                     return setting(field, detail);
                 }
-                if names[..i].contains(name) {
-                    return setting(field, format!("`{name}` comes twice"));
-                }
+            }
+            if let Some(name) = repeated(names) {
+                return setting(field, format!("`{name}` comes twice"));
             }
         }
         Ok(())
     }
+}
+
+/// A name that comes twice.
+pub(super) fn repeated(names: &[String]) -> Option<&String> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().find(|name| !seen.insert(name.as_str()))
 }
 
 /// A record to be written. The writer adds the hash of the text and of the labels.

@@ -26,7 +26,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TextError {
     /// The file cannot be read.
-    #[error("cannot read the vocabulary {}: {source}", path.display())]
+    #[error(
+        "cannot read the vocabulary {}: {source}\nhint: a data set needs its vocabulary beside it; copy the folder as a whole, or check the path",
+        path.display()
+    )]
     Read {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,6 @@
 //! A small data set of all regimes and the engine as a child process.
+// Each test program uses a part of it.
+#![allow(dead_code)]
 
 use cxr_engine::rng::{Purpose, Stream};
 use cxr_engine::shard::{DatasetSpec, DatasetWriter, NewRecord};

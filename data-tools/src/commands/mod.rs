@@ -114,7 +114,8 @@ impl Failure {
         match self {
             Failure::Usage { .. } => error::USAGE,
             Failure::Shard(e) => e.exit_code(),
-            Failure::Fs(_) | Failure::Picture(_) => error::FAILURE,
+            Failure::Fs(e) => e.exit_code(),
+            Failure::Picture(_) => error::FAILURE,
             Failure::Text(_) | Failure::BadData { .. } => error::BAD_DATA,
             Failure::Convert(e) => e.exit_code(),
         }

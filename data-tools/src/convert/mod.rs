@@ -22,7 +22,7 @@ pub mod source;
 pub mod split;
 mod table;
 
-use cxr_engine::error::{BAD_DATA, FAILURE, USAGE};
+use cxr_engine::error::{BAD_DATA, USAGE};
 use cxr_engine::fsio::FsError;
 use cxr_engine::shard::ShardError;
 use cxr_engine::text::TextError;
@@ -122,7 +122,7 @@ impl ConvertError {
         match self {
             Self::Sides { .. } => USAGE,
             Self::Shard(e) => e.exit_code(),
-            Self::Fs(_) => FAILURE,
+            Self::Fs(e) => e.exit_code(),
             _ => BAD_DATA,
         }
     }

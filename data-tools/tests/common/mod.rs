@@ -1,4 +1,6 @@
 //! A folder with a small mixed data set, and the program to run on it.
+// Each test program uses a part of it.
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
