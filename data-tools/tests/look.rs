@@ -1,6 +1,5 @@
 //! `cxr-data stats`, `preview` and `show` from the command line, on a data set written here.
 
-#[allow(dead_code, reason = "not every test file uses all helpers")]
 mod common;
 
 use common::{Fixture, Output, ramp, run};

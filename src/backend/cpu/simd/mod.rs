@@ -19,6 +19,9 @@ pub use vector::Isa;
 use vector::{Vector, multiversion};
 
 /// Calls `f(start, lanes)` for the vectors of `0..len`; the last may have fewer than all lanes.
+///
+/// `f` must be marked `#[inline(always)]`: a closure does not inherit the instruction set of the function
+/// that it is written in, and left to itself becomes a function that calls every intrinsic.
 #[inline(always)]
 pub(crate) fn vectors<V: Vector>(len: usize, mut f: impl FnMut(usize, usize)) {
     let mut i = 0;
@@ -116,29 +119,45 @@ slice_fn! {
 #[inline(always)]
 unsafe fn exp_body<V: Vector>(x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
-    vectors::<V>(x.len(), |i, n| put(y, i, n, math::exp(at::<V>(x, i, n))));
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| put(y, i, n, math::exp(at::<V>(x, i, n))),
+    );
 }
 
 #[inline(always)]
 unsafe fn tanh_body<V: Vector>(x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
-    vectors::<V>(x.len(), |i, n| put(y, i, n, math::tanh(at::<V>(x, i, n))));
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| put(y, i, n, math::tanh(at::<V>(x, i, n))),
+    );
 }
 
 #[inline(always)]
 unsafe fn gelu_body<V: Vector>(x: &[f32], y: &mut [f32], dy: &mut [f32]) {
     assert_eq!((x.len(), x.len()), (y.len(), dy.len()));
-    vectors::<V>(x.len(), |i, n| {
-        let (value, slope) = math::gelu(at::<V>(x, i, n));
-        put(y, i, n, value);
-        put(dy, i, n, slope);
-    });
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| {
+            let (value, slope) = math::gelu(at::<V>(x, i, n));
+            put(y, i, n, value);
+            put(dy, i, n, slope);
+        },
+    );
 }
 
 #[inline(always)]
 unsafe fn erf_body<V: Vector>(x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
-    vectors::<V>(x.len(), |i, n| put(y, i, n, math::erf(at::<V>(x, i, n))));
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| put(y, i, n, math::erf(at::<V>(x, i, n))),
+    );
 }
 
 /// Four partial sums hide the latency of the additions.
@@ -146,20 +165,28 @@ unsafe fn erf_body<V: Vector>(x: &[f32], y: &mut [f32]) {
 unsafe fn dot_body<V: Vector>(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let mut sums = [V::splat(0.0); 4];
-    vectors::<V>(a.len(), |i, n| {
-        sums.rotate_left(1);
-        sums[0] = at::<V>(a, i, n).fma(at(b, i, n), sums[0]);
-    });
+    vectors::<V>(
+        a.len(),
+        #[inline(always)]
+        |i, n| {
+            sums.rotate_left(1);
+            sums[0] = at::<V>(a, i, n).fma(at(b, i, n), sums[0]);
+        },
+    );
     sums[0].add(sums[2]).add(sums[1].add(sums[3])).sum()
 }
 
 #[inline(always)]
 unsafe fn sum_body<V: Vector>(x: &[f32]) -> f32 {
     let mut sums = [V::splat(0.0); 4];
-    vectors::<V>(x.len(), |i, n| {
-        sums.rotate_left(1);
-        sums[0] = sums[0].add(at(x, i, n));
-    });
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| {
+            sums.rotate_left(1);
+            sums[0] = sums[0].add(at(x, i, n));
+        },
+    );
     sums[0].add(sums[2]).add(sums[1].add(sums[3])).sum()
 }
 
@@ -167,7 +194,11 @@ unsafe fn sum_body<V: Vector>(x: &[f32]) -> f32 {
 unsafe fn max_body<V: Vector>(x: &[f32]) -> f32 {
     let mut top = V::splat(f32::NEG_INFINITY);
     let whole = x.len() / V::LANES * V::LANES;
-    vectors::<V>(whole, |i, n| top = top.max(at(x, i, n)));
+    vectors::<V>(
+        whole,
+        #[inline(always)]
+        |i, n| top = top.max(at(x, i, n)),
+    );
     x[whole..].iter().copied().fold(top.largest(), f32::max)
 }
 
@@ -175,10 +206,14 @@ unsafe fn max_body<V: Vector>(x: &[f32]) -> f32 {
 unsafe fn axpy_body<V: Vector>(alpha: f32, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
     let alpha = V::splat(alpha);
-    vectors::<V>(x.len(), |i, n| {
-        let v = alpha.fma(at(x, i, n), at(y, i, n));
-        put(y, i, n, v);
-    });
+    vectors::<V>(
+        x.len(),
+        #[inline(always)]
+        |i, n| {
+            let v = alpha.fma(at(x, i, n), at(y, i, n));
+            put(y, i, n, v);
+        },
+    );
 }
 
 #[inline(always)]
@@ -187,11 +222,15 @@ unsafe fn exp_sum_body<V: Vector>(x: &[f32], shift: f32, y: &mut [f32]) -> f32 {
     let shift = V::splat(shift);
     let mut sum = V::splat(0.0);
     let whole = x.len() / V::LANES * V::LANES;
-    vectors::<V>(whole, |i, n| {
-        let e = math::exp(at::<V>(x, i, n).sub(shift));
-        put(y, i, n, e);
-        sum = sum.add(e);
-    });
+    vectors::<V>(
+        whole,
+        #[inline(always)]
+        |i, n| {
+            let e = math::exp(at::<V>(x, i, n).sub(shift));
+            put(y, i, n, e);
+            sum = sum.add(e);
+        },
+    );
     let mut total = sum.sum();
     if whole < x.len() {
         let n = x.len() - whole;
