@@ -66,20 +66,22 @@ impl Chart {
             escape(&self.x)
         );
         // Writing to a String cannot fail.
-        for i in 0..=4 {
-            let (x, y) = (
-                x0 + (x1 - x0) * f64::from(i) / 4.0,
-                y0 + (y1 - y0) * f64::from(i) / 4.0,
-            );
-            let (right, at, across) = (WIDTH - RIGHT, py(y), px(x));
+        for y in ticks(y0, y1) {
+            let (right, at) = (WIDTH - RIGHT, py(y));
             let _ = write!(
                 out,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-                 <text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
                 at + 4.0,
                 number(y),
+            );
+        }
+        for x in ticks(x0, x1) {
+            let _ = write!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                px(x),
                 HEIGHT - BOTTOM + 16.0,
                 number(x),
             );
@@ -106,7 +108,7 @@ impl Chart {
                 line.join(" ")
             );
         }
-        out.push_str("</svg><figcaption>");
+        let _ = write!(out, "</svg><figcaption><b>{}</b> ", escape(&self.y));
         for (i, series) in self.series.iter().enumerate() {
             let _ = write!(
                 out,
@@ -120,15 +122,24 @@ impl Chart {
     }
 }
 
+/// Multiples of 1, 2 or 5 times a power of ten within a range, a handful of them.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let rough = (high - low) / 4.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let step = match rough / power {
+        m if m < 1.5 => power,
+        m if m < 3.5 => 2.0 * power,
+        m if m < 7.5 => 5.0 * power,
+        _ => 10.0 * power,
+    };
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last).map(|i| i as f64 * step).collect()
+}
+
 fn number(value: f64) -> String {
-    let size = value.abs();
-    if size >= 1000.0 || value == value.trunc() {
-        format!("{value:.0}")
-    } else if size >= 10.0 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.2}")
-    }
+    // A tick has at most a few digits; what lies beyond is rounding.
+    let rounded = (value * 1e6).round() / 1e6;
+    format!("{rounded}")
 }
 
 #[cfg(test)]
@@ -160,6 +171,28 @@ mod tests {
         let points: Vec<&str> = line.split(' ').collect();
         assert_eq!(points.len(), 3, "{line}");
         assert_eq!(points[0], format!("{LEFT:.1},{TOP:.1}"));
+    }
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_range() {
+        assert_eq!(
+            ticks(0.0, 1000.0),
+            [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0]
+        );
+        assert_eq!(ticks(4.5, 1069.0), [200.0, 400.0, 600.0, 800.0, 1000.0]);
+        let small: Vec<String> = ticks(0.0, 0.4).into_iter().map(number).collect();
+        assert_eq!(small, ["0", "0.1", "0.2", "0.3", "0.4"]);
+        for (low, high) in [
+            (0.0, 1.0),
+            (-3.0, 17.5),
+            (1e-3, 9e-3),
+            (5.0, 5.1),
+            (0.0, 7.13),
+        ] {
+            let found = ticks(low, high);
+            assert!((3..=8).contains(&found.len()), "{low} {high}: {found:?}");
+            assert!(found.iter().all(|t| (low..=high).contains(t)), "{found:?}");
+        }
     }
 
     #[test]
