@@ -1,7 +1,5 @@
 //! `cxr-engine eval` through the binary.
 
-// This file needs a part of it only.
-#[allow(dead_code)]
 mod support;
 
 use serde_json::Value;

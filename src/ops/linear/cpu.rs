@@ -42,19 +42,14 @@ pub fn forward(
         for i in 0..tile.rows {
             let at = (first + i) * n + cols.start;
             let row = tile.row(i);
-            for (y, b) in row.iter_mut().zip(&b[cols.clone()]) {
-                *y += b;
-            }
-            if act == Act::Gelu {
-                let mut slope = [0.0; TILE_COLS];
-                let mut u = [0.0; TILE_COLS];
-                let (u, slope) = (&mut u[..row.len()], &mut slope[..row.len()]);
-                u.copy_from_slice(row);
-                simd::gelu(u, row, slope);
-                if let Some(dact) = &dact {
+            let b = &b[cols.clone()];
+            match (act, &dact) {
+                (Act::None, _) => row.iter_mut().zip(b).for_each(|(y, b)| *y += b),
+                (Act::Gelu, Some(dact)) => {
                     // SAFETY: every element of the result belongs to exactly one tile.
-                    unsafe { dact.slice(at..at + row.len()) }.copy_from_slice(slope);
+                    simd::bias_gelu(b, row, unsafe { dact.slice(at..at + cols.len()) });
                 }
+                (Act::Gelu, None) => simd::bias_gelu(b, row, &mut [0.0; TILE_COLS][..cols.len()]),
             }
             if let Some(drop) = drop {
                 dropout::cpu::apply(drop, at as u64, row);
