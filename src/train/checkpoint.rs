@@ -59,6 +59,9 @@ pub struct State {
     pub guard: Guard,
     /// Best validation so far.
     pub best: Option<Best>,
+    /// Step of the last validation.
+    #[serde(default)]
+    pub validated: u64,
     /// Samples seen.
     pub samples: u64,
     /// Tokens seen.
@@ -78,6 +81,7 @@ impl State {
             cursor: Cursor::default(),
             guard: Guard::default(),
             best: None,
+            validated: 0,
             samples: 0,
             tokens: 0,
             seconds: 0.0,
@@ -277,21 +281,45 @@ pub fn list(run: &Path) -> Result<Vec<u64>, Error> {
     Ok(steps)
 }
 
-/// Removes what an interrupted save left behind, and checkpoints beyond the newest `keep`: never
-/// `best`, never multiples of `major_every` (0: none).
-pub fn prune(run: &Path, keep: usize, major_every: u64, best: Option<u64>) -> Result<(), Error> {
+/// Puts right what an interrupted save left behind: a checkpoint that was complete takes its place, the
+/// rest is removed.
+pub fn recover(run: &Path) -> Result<(), Error> {
     let dir = folder(run);
-    for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-        let hidden = entry.file_name();
-        if hidden.to_str().is_some_and(|n| n.starts_with(".step_")) {
-            remove_folder(&entry.path())?;
+    // The new one comes before the one that it replaces.
+    for ending in [".tmp", ".old.tmp"] {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let hidden = entry.file_name();
+            let name = hidden.to_str().and_then(|n| n.strip_prefix('.'));
+            let name = name.and_then(|n| n.strip_suffix(ending));
+            let Some(step) = name.and_then(step_of) else {
+                continue;
+            };
+            let path = dir.join(name_of(step));
+            if !path.exists() && entry.path().join(DONE).exists() {
+                rename(&entry.path(), &path)?;
+            } else {
+                remove_folder(&entry.path())?;
+            }
         }
     }
-    let steps = list(run)?;
+    Ok(())
+}
+
+/// Removes the checkpoints before step `now` beyond the newest `keep`: never multiples of `major_every`
+/// (0: none), never what `last` and `best` point to. Those after `now` are of a part of the run that a resume
+/// went back behind; they stay until the run comes there again.
+pub fn prune(run: &Path, now: u64, keep: usize, major_every: u64) -> Result<(), Error> {
+    let dir = folder(run);
+    let linked: Vec<u64> = ["last", "best"]
+        .iter()
+        .filter_map(|link| linked(run, link))
+        .collect();
+    let mut steps = list(run)?;
+    steps.retain(|&step| step <= now);
     let newest = steps.len().saturating_sub(keep);
     for &step in &steps[..newest] {
         let major = major_every > 0 && step.is_multiple_of(major_every);
-        if !major && best != Some(step) {
+        if !major && step != now && !linked.contains(&step) {
             // Without its DONE it is no checkpoint any more, whatever happens to the rest.
             let path = dir.join(name_of(step));
             fs::remove_file(path.join(DONE)).map_err(|e| FsError::io("remove", &path, e))?;
@@ -299,6 +327,34 @@ pub fn prune(run: &Path, keep: usize, major_every: u64, best: Option<u64>) -> Re
         }
     }
     Ok(())
+}
+
+/// The step that `last` or `best` points to, whether it is there or not.
+fn linked(run: &Path, link: &str) -> Option<u64> {
+    let target = fs::read_link(run.join(link)).ok()?;
+    step_of(target.file_name()?.to_str()?)
+}
+
+/// The checkpoint to go on from: the one that `last` points to, or else the newest; `None` if the run has
+/// not saved one yet.
+///
+/// Errors: `last` points to one that is not there, and there is no other.
+pub fn newest(run: &Path) -> Result<Option<Checkpoint>, Error> {
+    let last = run.join("last");
+    if last.join(DONE).exists() {
+        return Checkpoint::find(&last).map(Some);
+    }
+    match list(run)?.last() {
+        Some(&step) => Checkpoint::find(&folder(run).join(name_of(step))).map(Some),
+        // It says what is missing.
+        None if last.exists() => Checkpoint::find(&last).map(Some),
+        None if fs::symlink_metadata(&last).is_ok() => Err(TrainError::NoCheckpoint {
+            path: last,
+            reason: "it points to a checkpoint that is not there, and the run has no other".into(),
+        }
+        .into()),
+        None => Ok(None),
+    }
 }
 
 /// A complete checkpoint.

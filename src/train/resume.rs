@@ -12,7 +12,7 @@ pub enum Resume {
     /// Start at step 0; a folder that already holds a run is refused.
     #[default]
     Never,
-    /// Go on with the last checkpoint of the run folder; start at step 0 if there is none.
+    /// Go on with the last checkpoint of the run folder; start at step 0 if none was saved yet.
     Auto,
     /// Go on with this checkpoint.
     From(PathBuf),
@@ -35,10 +35,7 @@ pub fn find(run: &Path, resume: &Resume) -> Result<Option<Checkpoint>, Error> {
             true => exists().map(|()| None),
             false => Ok(None),
         },
-        Resume::Auto => match run.join("last").exists() {
-            true => Ok(Some(Checkpoint::find(&run.join("last"))?)),
-            false => Ok(None),
-        },
+        Resume::Auto => checkpoint::newest(run),
         Resume::From(path) => {
             let found = Checkpoint::find(path)?;
             // Another run's checkpoint may start a new folder, but not write into a third run's.

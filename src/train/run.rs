@@ -87,10 +87,17 @@ pub fn run(
     let mut progress = Progress::new(log, options.tty);
     let prepared = prepare(config, source, &mut progress)?;
     if options.dry_run {
+        if options.resume != Resume::Never
+            && let Some(found) = resume::find(&config.run_dir(), &options.resume)?
+        {
+            let (state, _) = resume::check(&found, config, source)?;
+            progress.say(&format!("a run would go on at step {}", state.step));
+        }
         return dry_run(config, prepared, &mut progress);
     }
     let dir = config.run_dir();
     let _lock = fsio::lock_folder(&dir)?;
+    checkpoint::recover(&dir)?;
     let found = resume::find(&dir, &options.resume)?;
     let mut state = State::start(source.fingerprint.clone());
     let mut objective = Objective::new(prepared.setup.clone(), cpu(prepared.threads)?)?;
@@ -112,10 +119,10 @@ pub fn run(
     let resumed_from = found.as_ref().map(|_| state.step);
     let described = env::describe(source, &objective.device(), prepared.threads, resumed_from);
     env::write(&dir, &described)?;
-    checkpoint::prune(&dir, usize::MAX, 0, None)?;
     let mut run = Run {
-        metrics: Metrics::open(&dir, state.step, config.run.tensorboard)?,
         feed: Feed::new(config, &prepared, &state, Some(dir.join("quarantine.txt")))?,
+        // Only now, when nothing can fail any more, are records after the checkpoint taken out.
+        metrics: Metrics::open(&dir, state.step, config.run.tensorboard)?,
         peak_flops: peak::cpu_flops(prepared.threads),
         started: Instant::now(),
         before_s: state.seconds,
@@ -220,7 +227,15 @@ struct Run<'a> {
 impl Run<'_> {
     fn drive(&mut self, options: &Options) -> Result<Summary, Error> {
         let train = &self.config.train;
-        let last_here = options.max_steps.map_or(u64::MAX, |n| self.state.step + n);
+        let last_here = options.max_steps.unwrap_or(u64::MAX);
+        let last_here = last_here.saturating_add(self.state.step);
+        // A validation that a signal cut short, or a limit came before, is made up for.
+        if self.saved.is_some() && self.validation_due() {
+            let is_best = self.validate()?;
+            if self.state.validated == self.state.step {
+                self.save(is_best)?;
+            }
+        }
         let end = loop {
             if let Some(signal) = self.stop.requested() {
                 break End::Interrupted(signal);
@@ -235,7 +250,7 @@ impl Run<'_> {
             self.step()?;
             let step = self.state.step;
             let due = |every: u64| every > 0 && step.is_multiple_of(every);
-            let is_best = (due(train.val_every) || step == train.steps) && self.validate()?;
+            let is_best = self.validation_due() && self.validate()?;
             if due(train.checkpoint_every) || due(train.major_every) || is_best {
                 self.save(is_best)?;
             }
@@ -330,6 +345,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether this step is to be validated and was not yet.
+    fn validation_due(&self) -> bool {
+        let (train, step) = (&self.config.train, self.state.step);
+        let due =
+            train.val_every > 0 && step.is_multiple_of(train.val_every) || step == train.steps;
+        due && self.prepared.validator.is_some() && self.state.validated != step
+    }
+
     /// Validates; says whether it was the best so far.
     fn validate(&mut self) -> Result<bool, Error> {
         let Some(validator) = &self.prepared.validator else {
@@ -345,6 +368,7 @@ impl Run<'_> {
         self.progress
             .say(&report::validation_line(&validation, self.config));
         let loss = validation.loss;
+        self.state.validated = self.state.step;
         self.validation = Some(validation);
         let best = loss.is_finite() && self.state.best.is_none_or(|b| loss < b.loss);
         if best {
@@ -373,8 +397,7 @@ impl Run<'_> {
         )?;
         self.saved = Some((self.state.step, path));
         let train = &self.config.train;
-        let best = self.state.best.map(|b| b.step);
-        checkpoint::prune(&self.dir, train.keep, train.major_every, best)
+        checkpoint::prune(&self.dir, self.state.step, train.keep, train.major_every)
     }
 
     fn summary(&self, end: End) -> Summary {
