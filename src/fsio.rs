@@ -206,7 +206,7 @@ pub struct FolderLock {
 }
 
 /// Name of the lock file inside the folder.
-const LOCK_FILE: &str = ".lock";
+pub const LOCK_FILE: &str = ".lock";
 
 /// Locks `dir` (created where absent) for this process.
 ///

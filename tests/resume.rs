@@ -159,3 +159,25 @@ fn a_validation_that_was_cut_short_is_made_up_for() {
     assert_eq!(losses("whole"), losses("parts"));
     assert!(losses("whole").iter().any(|r| r[2].is_some()));
 }
+
+/// Not a run, but the same promise: `demo` replaces an earlier demo, never one that is at work.
+#[test]
+fn a_demo_at_work_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(folder.path().join("demo.txt"), "a demo").unwrap();
+    std::fs::write(run.join("metrics.jsonl"), "{}\n").unwrap();
+    let _lock = cxr_engine::fsio::lock_folder(&run).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cxr-engine"))
+        .args(["demo", "--out", &folder.path().display().to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("run") && stderr.contains("in use"),
+        "{stderr}"
+    );
+    assert!(run.join("metrics.jsonl").exists());
+}

@@ -5,7 +5,7 @@ mod page;
 
 use crate::config::{Config, Setting};
 use crate::error::Error;
-use crate::fsio;
+use crate::fsio::{self, FolderLock};
 use crate::synth::{self, SynthSpec};
 use crate::train::{self, Loaded, Options, Source, Stop, Summary};
 use std::io::Write;
@@ -15,7 +15,10 @@ use std::time::Instant;
 /// Marks a folder as a demo's, which a later demo may replace.
 const MARK: &str = "demo.txt";
 
-/// Least and most steps of a demo, whatever the machine's speed.
+/// The page.
+const REPORT: &str = "report.html";
+
+/// Least and most steps that a demo is planned for; its time limit ends it all the same.
 const STEPS: std::ops::RangeInclusive<f64> = 60.0..=4000.0;
 
 /// How a demo is run.
@@ -47,8 +50,7 @@ pub struct Made {
 /// Runs the demo. Lines for people go to `log`.
 pub fn run(demo: &Demo, log: &mut dyn Write, stop: &Stop) -> Result<Made, Error> {
     let start = Instant::now();
-    clear(&demo.out)?;
-    fsio::create_folder(&demo.out)?;
+    let _lock = clear(&demo.out)?;
     let mark = "Made by `cxr-engine demo`; the next demo replaces this folder.\n";
     fsio::write_atomic(&demo.out.join(MARK), |w| w.write_all(mark.as_bytes()))?;
 
@@ -72,6 +74,14 @@ pub fn run(demo: &Demo, log: &mut dyn Write, stop: &Stop) -> Result<Made, Error>
     let seconds = 60.0 * demo.minutes;
     let first = config(demo, &data, threads, 1, 0)?;
     let source = Source::open(&first)?;
+    let Some(records) = &source.val else {
+        let (count, seed) = (demo.count, demo.seed);
+        let message = format!(
+            "none of {count} studies of seed {seed} fell into the validation split, which the report shows\n\
+             hint: raise --count, or try another --seed"
+        );
+        return Err(Error::Usage { message });
+    };
     // One step tells how many fit the time; the schedule needs their number before it starts.
     let trial = Options {
         dry_run: true,
@@ -82,8 +92,8 @@ pub fn run(demo: &Demo, log: &mut dyn Write, stop: &Stop) -> Result<Made, Error>
     let config = config(demo, &data, threads, steps, seconds as i64)?;
     let summary = train::run(&config, &source, &Options::default(), log, stop)?;
 
-    let report = demo.out.join("report.html");
-    if let (Some(checkpoint), Some(records)) = (&summary.checkpoint, &source.val) {
+    let report = demo.out.join(REPORT);
+    if let Some(checkpoint) = &summary.checkpoint {
         say(log, "writing the report ...");
         let mut loaded = Loaded::open(checkpoint, &source, threads)?;
         let page = page::page(&mut loaded, &source, records, &summary, &data)?;
@@ -101,22 +111,37 @@ fn say(log: &mut dyn Write, line: &str) {
     let _ = writeln!(log, "{line}");
 }
 
-/// Removes an earlier demo; refuses a folder that holds anything else.
-fn clear(out: &Path) -> Result<(), Error> {
-    let mut entries = match std::fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(_) => return Ok(()),
-    };
-    if out.join(MARK).exists() {
-        std::fs::remove_dir_all(out).map_err(|e| fsio::FsError::io("remove", out, e))?;
-    } else if entries.next().is_some() {
+/// Takes the folder, and removes an earlier demo from it; refuses a folder that holds anything else, or that
+/// another process works in.
+fn clear(out: &Path) -> Result<FolderLock, Error> {
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    let others = entries.filter(|e| e.file_name() != fsio::LOCK_FILE).count();
+    if others > 0 && !out.join(MARK).exists() {
         let out = out.display();
         let message = format!(
             "{out} is not empty and not an earlier demo\nhint: name another folder with --out"
         );
         return Err(Error::Usage { message });
     }
-    Ok(())
+    let lock = fsio::lock_folder(out)?;
+    // The mark goes last: a removal that is cut short leaves a folder that is known for a demo's.
+    for part in [REPORT, "run", "data", MARK] {
+        let path = out.join(part);
+        let removed = match path.is_dir() {
+            true => {
+                drop(fsio::lock_folder(&path)?);
+                std::fs::remove_dir_all(&path)
+            }
+            false => std::fs::remove_file(&path),
+        };
+        match removed {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(fsio::FsError::io("remove", &path, e).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(lock)
 }
 
 fn config(
