@@ -1,7 +1,7 @@
 //! A training engine for image-text transformers on chest X-rays and radiology reports.
 //!
 //! Layers, each knowing only those before it: `rng`, `fsio`, `text`, `shard` < `backend` < `ops` <
-//! `autograd` < `model` < `data`, `objective` < `optim`, `train`, `apps` < `report` < `cli`.
+//! `autograd` < `model`, `data`, `objective` < `optim`, `train`, `apps` < `report` < `cli`.
 
 pub mod apps;
 pub mod autograd;

@@ -11,7 +11,7 @@ use super::plan::Planner;
 use super::recipe::{Plan, Recipe};
 use super::ring::{Receiver, ring};
 use super::worker::{Lane, Shared, SlotData, Worker};
-use super::{BadRecord, Batch, DataError};
+use super::{BadRecord, Batch, DataConfig, DataError};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::sync::Parker;
 use crossbeam::utils::Backoff;
@@ -87,7 +87,7 @@ impl Loader {
         let records = Arc::clone(corpus.records());
         let data = &recipe.data;
         let workers = data.workers;
-        let slots_each = data.prefetch.div_ceil(workers) + options.hold.div_ceil(workers);
+        let slots_each = slots_each(data, options.hold);
 
         let parker = Parker::new();
         let (mut slots, mut lanes, mut parkers) = (Vec::new(), Vec::new(), Vec::new());
@@ -365,6 +365,15 @@ pub fn check_fit(corpus: &Corpus, recipe: &Recipe) -> Result<(), DataError> {
         });
     }
     Ok(())
+}
+
+/// Batches that a loader has room for, to plan memory by.
+pub fn slots(data: &DataConfig, hold: usize) -> usize {
+    data.workers * slots_each(data, hold)
+}
+
+fn slots_each(data: &DataConfig, hold: usize) -> usize {
+    data.prefetch.div_ceil(data.workers) + hold.div_ceil(data.workers)
 }
 
 /// The planner, moved to a saved place.

@@ -34,7 +34,7 @@ pub use caps::Caps;
 pub use config::{Attention, BadRecord, Coupling, DataConfig, MaskConfig};
 pub use corpus::{Corpus, Entry, EpochOrder, Records, check_patients};
 pub use error::DataError;
-pub use loader::{Loader, Slot, check_fit};
+pub use loader::{Loader, Slot, check_fit, slots};
 pub use masks::{ImageMasker, TextSpec, is_hidden, mask_text, masked_pieces};
 pub use options::{Cursor, LoaderOptions, LoaderReport};
 pub use order::Permutation;

@@ -23,7 +23,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Records trunk and heads. A loss of weight 0 is still measured, but has no backward pass.
+    /// Records trunk and heads. A loss of weight 0 is recorded too: nothing is masked for it, so its calls have
+    /// no rows.
     pub fn new(
         cfg: &ModelConfig,
         loss: &LossConfig,

@@ -74,6 +74,11 @@ impl Objective {
         self.memory_classes().iter().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Bytes of the largest batch, in host memory as on the device.
+    pub fn batch_bytes(&self) -> usize {
+        4 * self.sizes.words + self.sizes.bytes
+    }
+
     /// Elements of the arena, and what they would be if no memory were shared over time.
     pub fn arena(&self) -> (usize, usize) {
         (self.sizes.arena, self.program.plan.unshared.iter().sum())
@@ -89,7 +94,7 @@ impl Objective {
             ("averaged parameters", kept(s.ema)),
             ("activations, their gradients, scratch", 4 * s.arena),
             ("sums, scales, embeddings", 4 * s.io),
-            ("batch", 4 * s.words + s.bytes),
+            ("batch", self.batch_bytes()),
         ]
     }
 

@@ -6,7 +6,7 @@ use super::validate::Validator;
 use super::{Source, TrainError, memory};
 use crate::backend::{Backend, cpu::Cpu};
 use crate::config::Config;
-use crate::data::{Caps, Corpus, Recipe, check_fit, check_patients};
+use crate::data::{Caps, Corpus, Recipe, check_fit, check_patients, slots};
 use crate::error::Error;
 use crate::objective::{Objective, Setup};
 use std::sync::Arc;
@@ -60,9 +60,21 @@ pub(super) fn prepare(
         ema: config.optim.ema_decay > 0.0,
     };
     let planned = Objective::planned(setup.clone(), cpu(1)?)?;
-    let table = planned.plan_table();
-    fits(planned.memory_bytes() as u64, &table)?;
+    let slots = slots(&config.data, train.accumulate);
+    let ahead = slots * planned.batch_bytes();
+    let table = format!(
+        "{}  and {slots} batches built ahead {:>28.1} MiB\n",
+        planned.plan_table(),
+        ahead as f64 / (1 << 20) as f64
+    );
+    fits((planned.memory_bytes() + ahead) as u64, &table)?;
     progress.say(table.trim_end());
+    if config.optim.warmup_steps >= train.steps {
+        progress.say(&format!(
+            "the learning rate never reaches its peak: optim.warmup_steps = {}, train.steps = {}",
+            config.optim.warmup_steps, train.steps
+        ));
+    }
     let recipe = Recipe {
         seed: config.seed,
         model: model.clone(),
