@@ -29,9 +29,9 @@ pub struct OptimConfig {
 impl Default for OptimConfig {
     fn default() -> Self {
         Self {
-            lr: 5e-4,
+            lr: 3e-4,
             min_lr: 1e-5,
-            warmup_steps: 200,
+            warmup_steps: 400,
             beta1: 0.9,
             beta2: 0.98,
             eps: 1e-6,
