@@ -1,6 +1,7 @@
 //! Every error of the engine, and the exit code it ends the process with.
 
 use crate::apps::dump::DumpError;
+use crate::apps::retrieve::RetrieveError;
 use crate::apps::workload::WorkloadError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
@@ -56,6 +57,9 @@ pub enum Error {
     /// A dump of a step.
     #[error(transparent)]
     Dump(#[from] DumpError),
+    /// Embeddings that cannot be ranked.
+    #[error(transparent)]
+    Retrieve(#[from] RetrieveError),
     /// A picture of a report.
     #[error(transparent)]
     Picture(#[from] PictureError),
@@ -76,7 +80,7 @@ impl Error {
         match self {
             Error::Config(_) | Error::Usage { .. } => USAGE,
             Error::Files(e) => e.exit_code(),
-            Error::Text(_) | Error::Workload(_) => BAD_DATA,
+            Error::Text(_) | Error::Workload(_) | Error::Retrieve(_) => BAD_DATA,
             Error::Backend(BackendError::OutOfMemory { .. })
             | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
             Error::Objective(_) | Error::Dump(_) | Error::Picture(_) => FAILURE,

@@ -82,7 +82,7 @@ fn the_steady_state_step_allocates_nothing() {
     let setup = Setup {
         model: ModelConfig {
             dropout: 0.1,
-            ..w.fit(preset)
+            ..w.fit(preset).expect("a shape that fits")
         },
         loss: LossConfig {
             itm: 0.0,

@@ -265,6 +265,57 @@ fn a_signal_saves_a_checkpoint_and_the_run_goes_on_from_it() {
     }
 }
 
+/// The first signal waits for the end of the step, here far away; the second does not.
+#[test]
+fn a_second_signal_ends_the_process_at_once_and_the_run_goes_on_from_its_last_checkpoint() {
+    let bench = Bench::new();
+    let settings = [
+        "--set",
+        "train.accumulate=150",
+        "--set",
+        "train.val_every=0",
+        "--set",
+        "train.checkpoint_every=2",
+    ];
+    let mut child = bench
+        .command("run", &[&settings[..], &["--steps", "1000000"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    // Step 2 is saved, and nothing but step 4 lies ahead.
+    wait_for_steps(&mut child, &bench.path("run"), 3);
+    let step = start.elapsed() / 4;
+    let interrupt = |child: &Child| {
+        // The gap also lets the process see two signals: equal ones that wait are one.
+        std::thread::sleep(Duration::from_millis(50));
+        // SAFETY: the process is ours and has not been waited for, so its number is still its own.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    };
+    interrupt(&child);
+    interrupt(&child);
+    let sent = Instant::now();
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert!(sent.elapsed() < step, "{:?} of {step:?}", sent.elapsed());
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    // An orderly end says how to go on, and what was done.
+    assert!(!ran.stderr.contains("to go on"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+
+    let saved = Checkpoint::find(&bench.path("run"))
+        .unwrap()
+        .state()
+        .unwrap()
+        .step;
+    assert_eq!(saved, 2);
+    let more = ["--steps", "1000000", "--resume", "auto", "--max-steps", "1"];
+    let ran = bench.train("run", &[&settings[..], &more].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["step"], saved + 1);
+}
+
 #[test]
 fn a_folder_with_a_run_is_never_overwritten() {
     let bench = Bench::new();
@@ -393,7 +444,7 @@ fn a_full_disk_leaves_the_earlier_checkpoint_whole() {
 #[test]
 fn configurations_that_cannot_work_exit_2_before_anything_is_written() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--set", "train.step=4"], "did you mean `train.steps`?"),
         (
             &[
@@ -406,6 +457,10 @@ fn configurations_that_cannot_work_exit_2_before_anything_is_written() {
         ),
         (&["--set", "train.batch_tokens=40"], "batch_tokens"),
         (&["--set", "model.image=128"], "image side"),
+        (
+            &["--set", "model.image=1099511627776"],
+            "model.image = 1099511627776 is not in 1 to 8192",
+        ),
         (&["--set", "data.source_weights.nobody=1"], "nobody"),
         (&["--device", "cuda"], "built without CUDA"),
     ];

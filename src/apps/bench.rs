@@ -2,8 +2,9 @@
 
 use super::workload::Workload;
 use crate::backend::Backend;
+use crate::error::Error;
 use crate::model::{ModelConfig, Pixels};
-use crate::objective::{Hyper, LossConfig, Objective, ObjectiveError, Setup};
+use crate::objective::{Hyper, LossConfig, Objective, Setup};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -39,9 +40,9 @@ pub fn step(
     device: Box<dyn Backend>,
     warmup: usize,
     steps: usize,
-) -> Result<StepBench, ObjectiveError> {
+) -> Result<StepBench, Error> {
     let setup = Setup {
-        model: workload.fit(preset),
+        model: workload.fit(preset)?,
         loss: LossConfig {
             itm: 0.0,
             ..LossConfig::default()

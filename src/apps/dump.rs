@@ -128,6 +128,13 @@ fn put_batch(t: &mut Tensors, b: &Batch, side: usize) {
     for (name, values) in lists {
         t.words(&format!("batch.{name}"), &[values.len()], values);
     }
+    let labels = b.pool_labels.len().checked_div(b.pool_range.len());
+    t.0.push((
+        "batch.pool_labels".into(),
+        Dtype::I8,
+        vec![b.pool_range.len(), labels.unwrap_or(0)],
+        bytemuck::cast_slice(&b.pool_labels).to_vec(),
+    ));
     t.words(
         "batch.pool_range",
         &[b.pool_range.len(), 2],

@@ -9,6 +9,22 @@ use crate::train::{Loaded, Source};
 use serde::Serialize;
 use std::sync::Arc;
 
+/// Why retrieval cannot be measured.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetrieveError {
+    /// Nothing compares with NaN, so it would count as the best answer.
+    #[error(
+        "{found} of {all} embeddings are not finite: the weights of the checkpoint are damaged, or its run diverged\nhint: name an earlier checkpoint of the run with --checkpoint"
+    )]
+    NotFinite {
+        /// Images and reports whose embedding is not finite.
+        found: usize,
+        /// Images and reports.
+        all: usize,
+    },
+}
+
 /// The `k` of recall at `k`.
 pub const KS: [usize; 3] = [1, 5, 10];
 
@@ -79,26 +95,33 @@ impl Embedded {
 }
 
 /// Ranks all against all by cosine. Equal scores rank by index. `dim` columns; `None` for an empty gallery.
-pub fn measure(pairs: &Embedded, dim: usize) -> Option<Retrieval> {
+/// Errors: embeddings that are not finite.
+pub fn measure(pairs: &Embedded, dim: usize) -> Result<Option<Retrieval>, RetrieveError> {
     let n = pairs.words.len();
     if n == 0 || dim == 0 {
-        return None;
+        return Ok(None);
     }
     assert_eq!(
         (pairs.images.len(), pairs.reports.len()),
         (n * dim, n * dim)
     );
+    let rows = [&pairs.images, &pairs.reports].map(|x| x.chunks_exact(dim));
+    let bad = |row: &&[f32]| !row.iter().all(|x| x.is_finite());
+    let found = rows.into_iter().flatten().filter(bad).count();
+    if found > 0 {
+        return Err(RetrieveError::NotFinite { found, all: 2 * n });
+    }
     let images = normalised(&pairs.images, dim);
     let reports = normalised(&pairs.reports, dim);
     let mut distinct = pairs.words.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    Some(Retrieval {
+    Ok(Some(Retrieval {
         gallery: n,
         distinct_reports: distinct.len(),
         image_to_report: direction(&images, &reports, dim, &pairs.words),
         report_to_image: direction(&reports, &images, dim, &pairs.words),
-    })
+    }))
 }
 
 fn direction(queries: &[f64], answers: &[f64], dim: usize, words: &[u64]) -> Direction {
@@ -157,17 +180,35 @@ mod tests {
         }
     }
 
+    /// A gallery that can be measured.
+    fn found(pairs: &Embedded) -> Retrieval {
+        measure(pairs, 2).unwrap().unwrap()
+    }
+
+    #[test]
+    fn embeddings_that_are_not_finite_are_an_error() {
+        let good = [1.0, 0.0, 0.8, 0.6];
+        let bad = [f32::NAN, 0.0, 0.8, f32::INFINITY];
+        let counted = |images: &[f32], reports: &[f32]| {
+            measure(&embedded(images, reports, &[1, 2]), 2).unwrap_err()
+        };
+        let error = |found| RetrieveError::NotFinite { found, all: 4 };
+        assert_eq!(counted(&good, &bad), error(2));
+        assert_eq!(counted(&[f32::NAN, 0.0, 1.0, 0.0], &good), error(1));
+        assert!(error(1).to_string().starts_with("1 of 4 embeddings"));
+    }
+
     #[test]
     fn partners_first_is_one_and_shifted_is_none() {
         let images = [1.0, 0.0, 0.0, 2.0, -3.0, 0.0];
-        let all = measure(&embedded(&images, &images, &[1, 2, 3]), 2).unwrap();
+        let all = found(&embedded(&images, &images, &[1, 2, 3]));
         assert_eq!((all.gallery, all.distinct_reports), (3, 3));
         for d in [&all.image_to_report, &all.report_to_image] {
             assert_eq!((d.recall, d.strict), ([1.0; 3], [1.0; 3]));
             assert_eq!(d.median_rank, 1.0);
         }
         let shifted = [0.0, 2.0, -3.0, 0.0, 1.0, 0.0];
-        let none = measure(&embedded(&images, &shifted, &[1, 2, 3]), 2).unwrap();
+        let none = found(&embedded(&images, &shifted, &[1, 2, 3]));
         assert_eq!(none.image_to_report.recall, [0.0, 1.0, 1.0]);
         // Places 2, 2 and 3: the second image finds report 0 opposite, and its own equal to report 2's 0.
         assert!(none.image_to_report.median_rank >= 2.0);
@@ -178,18 +219,18 @@ mod tests {
         // Both reports are embedded alike: image 0 finds its own first, image 1 finds report 0 first.
         let images = [1.0, 0.0, 0.8, 0.6];
         let reports = [1.0, 0.0, 1.0, 0.0];
-        let found = measure(&embedded(&images, &reports, &[1, 2]), 2).unwrap();
+        let found = found(&embedded(&images, &reports, &[1, 2]));
         assert_eq!(found.image_to_report.strict, [0.5, 1.0, 1.0]);
         assert_eq!(found.image_to_report.median_rank, 1.5);
         assert_eq!(found.report_to_image.strict, [0.5, 1.0, 1.0]);
-        assert_eq!(measure(&embedded(&[], &[], &[]), 2), None);
+        assert_eq!(measure(&embedded(&[], &[], &[]), 2), Ok(None));
     }
 
     #[test]
     fn reports_with_the_same_words_are_one_answer() {
         let images = [1.0, 0.0, 0.8, 0.6];
         let reports = [1.0, 0.0, 1.0, 0.0];
-        let found = measure(&embedded(&images, &reports, &[7, 7]), 2).unwrap();
+        let found = found(&embedded(&images, &reports, &[7, 7]));
         assert_eq!(found.distinct_reports, 1);
         assert_eq!(found.image_to_report.recall, [1.0; 3]);
         assert_eq!(found.image_to_report.strict, [0.5, 1.0, 1.0]);

@@ -24,7 +24,9 @@ pub enum WorkloadError {
         source: std::io::Error,
     },
     /// The bytes are not a workload.
-    #[error("{path} is not a workload: {what} at byte {at}")]
+    #[error(
+        "{path} is not a workload: {what} at byte {at}\nhint: the file is damaged or of another format: write it anew"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -33,10 +35,22 @@ pub enum WorkloadError {
         /// Where.
         at: usize,
     },
+    /// The batches do not fit the model.
+    #[error(
+        "{path} does not fit the preset: {what}\nhint: write the workload anew within these bounds, or name another --preset"
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
 }
 
 /// The batches of a workload file and what a model needs to fit them.
 pub struct Workload {
+    /// The file.
+    pub path: PathBuf,
     /// Size of the vocabulary.
     pub vocab: usize,
     /// Side of the images in pixels.
@@ -112,13 +126,26 @@ impl Workload {
         }
         let [_, batches, samples, vocab, patches, pixels] =
             [0, 1, 2, 3, 4, 5].map(|i| head[i] as usize);
+        if batches == 0 || samples == 0 {
+            return Err(r.fail(format!(
+                "{batches} batches of {samples} samples leave nothing to train on"
+            )));
+        }
         let (grid, patch) = (patches.isqrt(), pixels.isqrt());
         if grid * grid != patches || patch * patch != pixels || patches == 0 || pixels == 0 {
             return Err(r.fail(format!(
                 "{patches} patches of {pixels} pixels are not squares"
             )));
         }
+        if grid * patch > ModelConfig::MAX_IMAGE {
+            return Err(r.fail(format!(
+                "an image side of {} is over {}",
+                grid * patch,
+                ModelConfig::MAX_IMAGE
+            )));
+        }
         let shape = Self {
+            path: path.into(),
             vocab,
             image: grid * patch,
             patch,
@@ -224,15 +251,31 @@ impl Workload {
         b.hidden.extend(bitmap);
     }
 
-    /// The model preset, cut to what the file holds.
-    pub fn fit(&self, preset: ModelConfig) -> ModelConfig {
-        ModelConfig {
+    /// The model preset, cut to what the file holds. Errors: a shape that no model has; a text that is longer
+    /// than the preset's.
+    pub fn fit(&self, preset: ModelConfig) -> Result<ModelConfig, WorkloadError> {
+        let model = ModelConfig {
             image: self.image,
             scales: vec![self.patch],
             vocab: self.vocab,
             dropout: 0.0,
             ..preset
+        };
+        let fail = |what| WorkloadError::Shape {
+            path: self.path.clone(),
+            what,
+        };
+        model.check().map_err(fail)?;
+        for (i, batch) in self.batches.iter().enumerate() {
+            let longest = batch.text_pos.iter().max().map_or(0, |&p| p as usize + 1);
+            if longest > model.max_text {
+                return Err(fail(format!(
+                    "batch {i} has a text of {longest} pieces, but model.max_text = {}",
+                    model.max_text
+                )));
+            }
         }
+        Ok(model)
     }
 
     /// The least capacity that holds every batch.

@@ -494,11 +494,6 @@ impl Tape {
         self.nodes.push(Node::Seed { x, from });
     }
 
-    /// Places the forward pass alone, for evaluation.
-    pub fn plan_forward(self) -> Result<Plan, PlanError> {
-        Plan::new(self.forward, Vec::new(), &self.buffers)
-    }
-
     /// Emits the backward pass and places everything. `trained` are the parameters that must have a
     /// path to a loss.
     pub fn plan_training(mut self, trained: &[(String, Param)]) -> Result<Plan, PlanError> {

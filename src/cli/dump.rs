@@ -29,8 +29,23 @@ pub struct Args {
 /// Dumps.
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let mut config = Config::load(args.config.as_deref(), &args.sets, Vec::new())?;
+    if config.train.accumulate > 1 {
+        return Err(Error::Usage {
+            message: format!(
+                "train.accumulate = {}: a step of several micro-batches cannot be dumped, and one of them is not a step\n\
+                 hint: --set train.accumulate=1",
+                config.train.accumulate
+            ),
+        });
+    }
     // Dropout's masks are nobody else's: without it anybody can recompute the step.
-    config.model.shape.dropout = 0.0;
+    if config.model.shape.dropout > 0.0 {
+        let dropout = config.model.shape.dropout;
+        let line = format!("dropout is off in the dump: model.dropout = {dropout} is taken as 0");
+        // A message that cannot be written is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "{line}");
+        config.model.shape.dropout = 0.0;
+    }
     let source = Source::open(&config)?;
     let device = args.device.open(config.train.threads)?;
     let (mut objective, batch) = first_batch(&config, &source, device)?;

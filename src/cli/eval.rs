@@ -62,7 +62,7 @@ pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let mut loaded = Loaded::to_embed(&args.checkpoint, &source, threads)?;
     let pairs = Embedded::new(&mut loaded, &source, &records)?;
     let width = loaded.config.model.shape.width;
-    let found = retrieve::measure(&pairs, width).ok_or_else(|| Error::Usage {
+    let found = retrieve::measure(&pairs, width)?.ok_or_else(|| Error::Usage {
         message: format!(
             "split {} of {} holds no record with image and text\nhint: name another split with --split",
             args.split, config.data.path

@@ -3,7 +3,7 @@
 use super::{Context, Outcome};
 use crate::error::Error;
 use crate::shard::{Dataset, MANIFEST_FILE, ShardReader};
-use crate::train::checkpoint::{Checkpoint, config_of, pixels_of};
+use crate::train::checkpoint::{Checkpoint, config_of, pixels_of, tokenizer_of};
 use crate::train::duration;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -98,7 +98,7 @@ fn checkpoint(path: &Path) -> Result<(Value, String), Error> {
             pixels.mean, pixels.std
         ),
     );
-    row(&mut text, "tokenizer", &model.metadata()["tokenizer"]);
+    row(&mut text, "tokenizer", tokenizer_of(&model)?);
     let _ = write!(text, "\n{}", config.to_toml());
     let json = json!({
         "kind": "checkpoint",

@@ -180,3 +180,24 @@ fn tiny_lists_every_key_with_its_default() {
     assert_eq!(named, keys);
     assert_eq!(Config::resolve(&settings).unwrap(), expected);
 }
+
+#[test]
+fn shapes_that_no_machine_holds_are_named_with_their_range() {
+    for (setting, range) in [
+        ("model.image=1099511627776", "1 to 8192"),
+        ("model.vocab=1099511627776", "6 to 1048576"),
+        ("model.vocab=5", "6 to 1048576"),
+        ("model.mlp=1099511627776", "1 to 65536"),
+        ("model.width=1099511627776", "32 to 16384"),
+        ("model.heads=0", "1 to 512"),
+        ("model.layers=1099511627776", "1 to 512"),
+        ("model.max_text=1099511627776", "3 to 65536"),
+    ] {
+        let message = set(&[setting]).unwrap_err().to_string();
+        let expected = setting.replace('=', " = ");
+        assert_eq!(
+            message,
+            format!("{expected} is not in {range}\nhint: it was set by --set")
+        );
+    }
+}

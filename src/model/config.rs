@@ -42,6 +42,10 @@ impl ModelConfig {
     /// The named presets, smallest first.
     pub const PRESETS: [&str; 5] = ["nano", "tiny", "small", "base", "large"];
 
+    /// Largest image side. The bounds of [`ModelConfig::check`] are far beyond use, and small enough that no
+    /// product of sizes leaves 64 bits.
+    pub const MAX_IMAGE: usize = 8192;
+
     /// The preset of that name, if there is one.
     pub fn preset(name: &str) -> Option<Self> {
         let (layers, width, heads, image, scales, vocab): (_, _, _, _, &[usize], _) = match name {
@@ -93,16 +97,23 @@ impl ModelConfig {
 
     /// Says what is wrong with the shape, naming the field.
     pub fn check(&self) -> Result<(), String> {
-        let positive = [
-            ("model.layers", self.layers),
-            ("model.width", self.width),
-            ("model.heads", self.heads),
-            ("model.mlp", self.mlp),
-            ("model.image", self.image),
+        // Beside the five special pieces at least one; [CLS], a piece and [SEP].
+        let ranges = [
+            ("model.layers", self.layers, 1..=512),
+            ("model.width", self.width, 32..=16_384),
+            ("model.heads", self.heads, 1..=512),
+            ("model.mlp", self.mlp, 1..=65_536),
+            ("model.image", self.image, 1..=Self::MAX_IMAGE),
+            ("model.vocab", self.vocab, 6..=1 << 20),
+            ("model.max_text", self.max_text, 3..=65_536),
         ];
-        for (name, value) in positive {
-            if value == 0 {
-                return Err(format!("{name} must not be 0"));
+        for (name, value, range) in ranges {
+            if !range.contains(&value) {
+                return Err(format!(
+                    "{name} = {value} is not in {} to {}",
+                    range.start(),
+                    range.end()
+                ));
             }
         }
         if !self.width.is_multiple_of(self.heads) || ![32, 64, 128].contains(&self.head_dim()) {
@@ -132,18 +143,6 @@ impl ModelConfig {
                     self.image
                 ));
             }
-        }
-        if self.vocab < 6 {
-            return Err(format!(
-                "model.vocab = {} leaves no room beside the five special pieces",
-                self.vocab
-            ));
-        }
-        if self.max_text < 3 {
-            return Err(format!(
-                "model.max_text = {} cannot hold [CLS], a piece and [SEP]",
-                self.max_text
-            ));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("model.dropout = {} is not in [0, 1)", self.dropout));

@@ -5,5 +5,5 @@ mod png;
 mod svg;
 
 pub use html::{Page, escape};
-pub use png::{PictureError, encode_grey, write_grey};
+pub use png::{PictureError, encode_grey};
 pub use svg::{Chart, Series};

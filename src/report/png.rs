@@ -1,7 +1,4 @@
-//! 8-bit grey PNG, as bytes, as a file, and as base64 for a page.
-
-use std::io;
-use std::path::Path;
+//! 8-bit grey PNG, as bytes and as base64 for a page.
 
 /// A picture that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +17,6 @@ pub enum PictureError {
     /// The encoder refused.
     #[error("cannot encode a picture: {0}")]
     Encode(#[from] ::png::EncodingError),
-    /// The file cannot be written.
-    #[error("cannot write {path}: {source}")]
-    Io {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// A grey picture as the bytes of a PNG file. `pixels: [height * width]`, row-major.
@@ -47,22 +36,6 @@ pub fn encode_grey(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>
     writer.write_image_data(pixels)?;
     writer.finish()?;
     Ok(bytes)
-}
-
-/// Writes a grey PNG file; nothing half-written is left under its name.
-pub fn write_grey(
-    path: &Path,
-    pixels: &[u8],
-    width: usize,
-    height: usize,
-) -> Result<(), PictureError> {
-    let bytes = encode_grey(pixels, width, height)?;
-    crate::fsio::write_atomic(path, |w| io::Write::write_all(w, &bytes)).map_err(|e| {
-        PictureError::Io {
-            path: path.into(),
-            source: io::Error::other(e.to_string()),
-        }
-    })
 }
 
 /// Base64 with padding (RFC 4648).
@@ -108,7 +81,7 @@ mod tests {
     fn a_picture_comes_back() {
         let pixels: Vec<u8> = (0..15).map(|i| i * 17).collect();
         let bytes = encode_grey(&pixels, 5, 3).expect("a picture");
-        let mut reader = ::png::Decoder::new(io::Cursor::new(bytes))
+        let mut reader = ::png::Decoder::new(std::io::Cursor::new(bytes))
             .read_info()
             .expect("a header");
         let mut found = vec![0; 15];

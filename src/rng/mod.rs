@@ -30,14 +30,13 @@ pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// What a stream of draws is for. Two purposes never share a draw.
+/// What a stream of draws is for. Two purposes never share a draw. The numbers stay as they are: another
+/// number is another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
     /// Order of the samples of an epoch.
     Order = 1,
-    /// Choice among weighted sources.
-    Source = 2,
     /// Partner of a coupled sample.
     Coupling = 3,
     /// Hidden blocks of an image.
@@ -50,8 +49,6 @@ pub enum Purpose {
     Swap = 7,
     /// Parameter initialisation.
     Init = 8,
-    /// Dropout masks.
-    Dropout = 9,
     /// Synthetic data.
     Synth = 10,
     /// Assignment of patients to splits.
@@ -196,7 +193,7 @@ mod tests {
         assert_ne!(base, first(1, 2, 1, Purpose::Order));
         assert_ne!(base, first(1, 1, 2, Purpose::Order));
         assert_ne!(base, first(1, 1, 1 << 32 | 1, Purpose::Order));
-        assert_ne!(base, first(1, 1, 1, Purpose::Source));
+        assert_ne!(base, first(1, 1, 1, Purpose::Swap));
         assert_eq!(base, first(1, 1, 1, Purpose::Order));
     }
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-DTYPES = {"F32": np.float32, "F64": np.float64, "U32": np.uint32, "U8": np.uint8}
+DTYPES = {"F32": np.float32, "F64": np.float64, "U32": np.uint32, "U8": np.uint8, "I8": np.int8}
 
 
 def load(path):
@@ -30,6 +30,35 @@ def load(path):
         a, b = (8 + size + o for o in info["data_offsets"])
         tensors[name] = np.frombuffer(raw[a:b], DTYPES[info["dtype"]]).reshape(info["shape"])
     return tensors, meta
+
+
+def soft_targets(labels, count, pairs):
+    """Targets of rows and of columns, [images, texts] each, and how many rows and columns have one.
+
+    The softmax over all partners with known labels of the cosine of label sets: +1 present, -1 uncertain and taken
+    as present, 0 absent. All labels -2 is unknown: then the own partner is the target, and without partner none is.
+    """
+    known, present = (labels != -2).any(1), (np.abs(labels) == 1).astype(np.float64)
+    size = np.sqrt((present**2).sum(1))
+    dots, sizes = present[:count] @ present[count:].T, np.outer(size[:count], size[count:])
+    # Two studies without any finding agree.
+    none = np.outer(size[:count] == 0, size[count:] == 0)
+    cosine = np.where(none, 1.0, dots / np.where(sizes == 0, 1.0, sizes))
+
+    def fill(cosine, known_rows, known_columns):
+        target = np.zeros_like(cosine)
+        for i in range(len(target)):
+            if known_rows[i] and known_columns.any():
+                share = np.where(known_columns, np.exp(cosine[i]), 0.0)
+                target[i] = share / share.sum()
+            elif i < pairs:
+                target[i, i] = 1.0
+        return target
+
+    rows = fill(cosine, known[:count], known[count:])
+    columns = fill(cosine.T, known[count:], known[:count])
+    total = rows.any(1).sum() + columns.any(1).sum()
+    return torch.from_numpy(rows), torch.from_numpy(columns.T.copy()), int(total)
 
 
 def main(path):
@@ -120,13 +149,18 @@ def main(path):
         logit = linear(rows, "heads.itm")[:, 0]
         losses["itm"] = (F.binary_cross_entropy_with_logits(logit, index("itm_label").double()), weights["itm"])
     ranges = index("pool_range").tolist()
-    if "heads.itc.log_inv_tau" in param and ranges and not weights["itc_soft_labels"]:
+    if "heads.itc.log_inv_tau" in param and ranges:
         kept = state[need]
         take = (lambda r: r.mean(0)) if cfg["pool"] == "mean" else (lambda r: r[0])
         pooled = F.normalize(torch.stack([take(kept[a:b]) for a, b in ranges]), dim=1, eps=1e-6)
         count, pairs = index("pool").tolist()
         sim = pooled[:count] @ pooled[count:].T * param["heads.itc.log_inv_tau"].exp()
-        if pairs:
+        if weights["itc_soft_labels"]:
+            rows, columns, total = soft_targets(data["batch.pool_labels"], count, pairs)
+            if total:
+                loss = -(rows * sim.log_softmax(1)).sum() - (columns * sim.log_softmax(0)).sum()
+                losses["itc"] = (loss / total, weights["itc"])
+        elif pairs:
             target = torch.arange(pairs)
             loss = F.cross_entropy(sim[:pairs], target) + F.cross_entropy(sim.T[:pairs], target)
             losses["itc"] = (loss / 2, weights["itc"])

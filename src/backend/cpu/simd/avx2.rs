@@ -113,14 +113,6 @@ impl Vector for F32x8 {
         op!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0))
     }
     #[inline(always)]
-    fn copysign(self, sign: Self) -> Self {
-        let bit = Self::splat(-0.0);
-        op!(_mm256_or_ps(
-            _mm256_andnot_ps(bit.0, self.0),
-            _mm256_and_ps(bit.0, sign.0)
-        ))
-    }
-    #[inline(always)]
     fn select_lt(self, o: Self, yes: Self, no: Self) -> Self {
         op!(_mm256_blendv_ps(
             no.0,

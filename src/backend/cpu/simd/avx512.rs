@@ -104,14 +104,6 @@ impl Vector for F32x16 {
         op!(_mm512_abs_ps(self.0))
     }
     #[inline(always)]
-    fn copysign(self, sign: Self) -> Self {
-        let bit = Self::splat(-0.0);
-        op!(_mm512_or_ps(
-            _mm512_andnot_ps(bit.0, self.0),
-            _mm512_and_ps(bit.0, sign.0)
-        ))
-    }
-    #[inline(always)]
     fn select_lt(self, o: Self, yes: Self, no: Self) -> Self {
         op!(_mm512_mask_blend_ps(
             _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, o.0),

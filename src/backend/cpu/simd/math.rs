@@ -1,7 +1,7 @@
 //! Elementary functions over vectors. The bounds are tested in `tests` for every instruction set.
 
 use super::vector::Vector;
-use std::f32::consts::{LOG2_E, SQRT_2};
+use std::f32::consts::LOG2_E;
 
 /// `1 / sqrt(2 pi)`.
 const INV_SQRT_TAU: f32 = 0.398_942_3;
@@ -79,36 +79,4 @@ pub(crate) fn gelu<V: Vector>(x: V) -> (V, V) {
     let cdf = x.select_lt(V::splat(0.0), tail, V::splat(1.0).sub(tail));
     let density = bell.mul(V::splat(INV_SQRT_TAU));
     (x.mul(cdf), x.fma(density, cdf))
-}
-
-/// The error function, within 4e-7 absolute: `erf x = 1 - 2 Phi(-sqrt 2 x)`.
-#[inline(always)]
-pub(crate) fn erf<V: Vector>(x: V) -> V {
-    let (_, tail) = bell_and_tail(x.abs().mul(V::splat(SQRT_2)));
-    tail.fma(V::splat(-2.0), V::splat(1.0)).copysign(x)
-}
-
-/// `tanh x`, within 3 units in the last place; NaN for NaN.
-///
-/// An odd polynomial (5e-9, relative) below 0.63, else `1 - 2 / (e^{2x} + 1)`.
-#[inline(always)]
-pub(crate) fn tanh<V: Vector>(x: V) -> V {
-    let one = V::splat(1.0);
-    let a = x.abs();
-    let e = exp(V::splat(20.0).min(a.add(a)));
-    let large = one.sub(V::splat(2.0).mul(e.add(one).recip()));
-    let z = x.mul(x);
-    let p = poly(
-        z,
-        [
-            -0.005_660_789,
-            0.020_602_008,
-            -0.053_729_23,
-            0.133_313_29,
-            -0.333_332_78,
-        ],
-    );
-    let small = x.fma(z.mul(p), x);
-    // Written so that NaN takes the polynomial.
-    V::splat(0.63).select_lt(a, large, small).copysign(x)
 }

@@ -83,33 +83,17 @@ slice_fn! {
     exp, exp_on, exp_body, (x: &[f32], y: &mut [f32])
 }
 slice_fn! {
-    /// `y = tanh x`, within 3 units in the last place.
-    tanh, tanh_on, tanh_body, (x: &[f32], y: &mut [f32])
-}
-slice_fn! {
     /// `x = y + b`, then `y = x Phi(x)` (the exact GELU) and its derivative `dy`; absolute errors at most
     /// 2.5e-7, times `|x|` where that is above 1.
     bias_gelu, bias_gelu_on, bias_gelu_body, (b: &[f32], y: &mut [f32], dy: &mut [f32])
-}
-slice_fn! {
-    /// `y = erf x`, within 4e-7 absolute.
-    erf, erf_on, erf_body, (x: &[f32], y: &mut [f32])
 }
 slice_fn! {
     /// Sum of `a[i] * b[i]`.
     dot, dot_on, dot_body, (a: &[f32], b: &[f32]) -> f32
 }
 slice_fn! {
-    /// Sum of `x`.
-    sum, sum_on, sum_body, (x: &[f32]) -> f32
-}
-slice_fn! {
     /// Largest element, minus infinity if there is none. Which of NaN and a number wins is not defined.
     max, max_on, max_body, (x: &[f32]) -> f32
-}
-slice_fn! {
-    /// `y += alpha * x`.
-    axpy, axpy_on, axpy_body, (alpha: f32, x: &[f32], y: &mut [f32])
 }
 slice_fn! {
     /// `y = e^(x - shift)`; returns the sum of `y`.
@@ -126,16 +110,6 @@ unsafe fn exp_body<V: Vector>(x: &[f32], y: &mut [f32]) {
     );
 }
 
-#[inline(always)]
-unsafe fn tanh_body<V: Vector>(x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
-    vectors::<V>(
-        x.len(),
-        #[inline(always)]
-        |i, n| put(y, i, n, math::tanh(at::<V>(x, i, n))),
-    );
-}
-
 /// In one pass: narrow stores of a bias loop would stall the wide loads that follow.
 #[inline(always)]
 unsafe fn bias_gelu_body<V: Vector>(b: &[f32], y: &mut [f32], dy: &mut [f32]) {
@@ -148,16 +122,6 @@ unsafe fn bias_gelu_body<V: Vector>(b: &[f32], y: &mut [f32], dy: &mut [f32]) {
             put(y, i, n, value);
             put(dy, i, n, slope);
         },
-    );
-}
-
-#[inline(always)]
-unsafe fn erf_body<V: Vector>(x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
-    vectors::<V>(
-        x.len(),
-        #[inline(always)]
-        |i, n| put(y, i, n, math::erf(at::<V>(x, i, n))),
     );
 }
 
@@ -178,20 +142,6 @@ unsafe fn dot_body<V: Vector>(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-unsafe fn sum_body<V: Vector>(x: &[f32]) -> f32 {
-    let mut sums = [V::splat(0.0); 4];
-    vectors::<V>(
-        x.len(),
-        #[inline(always)]
-        |i, n| {
-            sums.rotate_left(1);
-            sums[0] = sums[0].add(at(x, i, n));
-        },
-    );
-    sums[0].add(sums[2]).add(sums[1].add(sums[3])).sum()
-}
-
-#[inline(always)]
 unsafe fn max_body<V: Vector>(x: &[f32]) -> f32 {
     let mut top = V::splat(f32::NEG_INFINITY);
     let whole = x.len() / V::LANES * V::LANES;
@@ -201,20 +151,6 @@ unsafe fn max_body<V: Vector>(x: &[f32]) -> f32 {
         |i, n| top = top.max(at(x, i, n)),
     );
     x[whole..].iter().copied().fold(top.largest(), f32::max)
-}
-
-#[inline(always)]
-unsafe fn axpy_body<V: Vector>(alpha: f32, x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
-    let alpha = V::splat(alpha);
-    vectors::<V>(
-        x.len(),
-        #[inline(always)]
-        |i, n| {
-            let v = alpha.fma(at(x, i, n), at(y, i, n));
-            put(y, i, n, v);
-        },
-    );
 }
 
 #[inline(always)]

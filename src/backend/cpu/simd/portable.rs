@@ -102,10 +102,6 @@ impl Vector for F32s {
         self.zip(self, |a, _| a.abs())
     }
     #[inline(always)]
-    fn copysign(self, sign: Self) -> Self {
-        self.zip(sign, f32::copysign)
-    }
-    #[inline(always)]
     fn select_lt(self, o: Self, yes: Self, no: Self) -> Self {
         Self(std::array::from_fn(|i| {
             if self.0[i] < o.0[i] {

@@ -53,27 +53,6 @@ fn exp_is_within_2_ulps() {
 }
 
 #[test]
-fn tanh_is_within_3_ulps() {
-    for isa in Isa::available() {
-        for (low, high) in [(-12.0, 12.0), (-0.7, 0.7), (-1e-4, 1e-4)] {
-            let x = grid(low, high);
-            let mut y = vec![0.0; x.len()];
-            tanh_on(isa, &x, &mut y);
-            let (e, at) = worst(&x, &y, |got, x| ulps(got, x.tanh()));
-            assert!(e <= 3.0, "{isa:?}: {e} ulps at {at}");
-        }
-        let mut y = [0.0; 4];
-        tanh_on(
-            isa,
-            &[-f32::INFINITY, f32::INFINITY, -0.0, f32::NAN],
-            &mut y,
-        );
-        assert_eq!(y[..2], [-1.0, 1.0]);
-        assert!(y[2] == 0.0 && y[2].is_sign_negative() && y[3].is_nan());
-    }
-}
-
-#[test]
 fn gelu_and_its_slope_are_within_their_bounds() {
     let x = [grid(-20.0, 20.0), grid(-2.0, 2.0)].concat();
     for isa in Isa::available() {
@@ -102,17 +81,6 @@ fn gelu_and_its_slope_are_within_their_bounds() {
 }
 
 #[test]
-fn erf_is_within_its_bound() {
-    let x = grid(-5.0, 5.0);
-    for isa in Isa::available() {
-        let mut y = vec![0.0; x.len()];
-        erf_on(isa, &x, &mut y);
-        let (e, at) = worst(&x, &y, |got, x| (f64::from(got) - Real::erf(x)).abs());
-        assert!(e <= 4e-7, "{isa:?}: {e:e} at {at}");
-    }
-}
-
-#[test]
 fn reductions_agree_with_f64_at_every_length() {
     for isa in Isa::available() {
         for len in [0, 1, 3, 15, 16, 17, 31, 32, 33, 64, 97, 1000] {
@@ -130,7 +98,6 @@ fn reductions_agree_with_f64_at_every_length() {
                 near(dot_on(isa, &a, &b), sum64(&|i| x(i) * y(i))),
                 "dot {len}"
             );
-            assert!(near(sum_on(isa, &a), sum64(&x)), "sum {len}");
             assert_eq!(
                 max_on(isa, &a),
                 a.iter().copied().fold(f32::NEG_INFINITY, f32::max)
@@ -138,10 +105,8 @@ fn reductions_agree_with_f64_at_every_length() {
             let mut e = vec![0.0; len];
             let total = exp_sum_on(isa, &a, 0.5, &mut e);
             assert!(near(total, sum64(&|i| (x(i) - 0.5).exp())), "exp_sum {len}");
-            let mut out = b.clone();
-            axpy_on(isa, 0.25, &a, &mut out);
-            for i in 0..len {
-                assert!(near(e[i], (x(i) - 0.5).exp()) && near(out[i], y(i) + 0.25 * x(i)));
+            for (i, &e) in e.iter().enumerate() {
+                assert!(near(e, (x(i) - 0.5).exp()), "exp_sum {len}");
             }
         }
     }

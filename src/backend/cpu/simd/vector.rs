@@ -104,8 +104,6 @@ pub(crate) trait Vector: Copy {
     /// `1 / self` to 2 units in the last place, for normal values below 2^126.
     fn recip(self) -> Self;
     fn abs(self) -> Self;
-    /// The magnitude of `self` with the sign of `sign`.
-    fn copysign(self, sign: Self) -> Self;
     /// `yes` in lanes where `self < o`, else `no`.
     fn select_lt(self, o: Self, yes: Self, no: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
