@@ -1,10 +1,15 @@
 //! The steady-state step takes nothing from the heap, on any thread.
 
+mod support;
+
 use cxr_engine::apps::workload::Workload;
 use cxr_engine::backend::cpu::Cpu;
+use cxr_engine::config::Config;
+use cxr_engine::data::Batch;
 use cxr_engine::model::{ModelConfig, Pixels};
 use cxr_engine::objective::{Hyper, LossConfig, Objective, Setup};
 use cxr_engine::rng::{Purpose, Stream};
+use cxr_engine::train::{Source, first_batch};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -75,6 +80,44 @@ fn workload() -> Workload {
     Workload::read(file.path()).expect("a workload")
 }
 
+fn hyper(step: u64) -> Hyper {
+    Hyper {
+        step,
+        lr: 1e-3,
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-6,
+        weight_decay: 0.05,
+        clip_norm: 1.0,
+        ema_decay: 0.99,
+        max_loss: f64::INFINITY,
+        max_grad_norm: f64::INFINITY,
+    }
+}
+
+/// Counts the allocations of steps over pairs of `batches` in turn, once scratch buffers have grown to their size.
+fn allocations(objective: &mut Objective, batches: &[Batch], what: &str) {
+    let mut run = |step: u64| {
+        let at = |i: usize| &batches[(step as usize + i) % batches.len()];
+        let micro = [at(0), at(1)];
+        let micro = &micro[..batches.len().min(2)];
+        let stats = objective.train_step(micro, &hyper(step)).expect("a step");
+        assert!(stats.loss.is_finite());
+    };
+    (1..=9).for_each(&mut run);
+    let before = COUNT.load(Ordering::Relaxed);
+    assert!(before > 0, "the counter does not count");
+    (10..=21).for_each(&mut run);
+    let after = COUNT.load(Ordering::Relaxed);
+    assert_eq!(after - before, 0, "{what}: allocations in 12 steps");
+}
+
+fn device() -> Box<Cpu<f32>> {
+    Box::new(Cpu::<f32>::new(2).expect("threads"))
+}
+
+/// What is counted is the step itself: batches on the host in, gradients and an update out. The records of a run,
+/// a few lines of text a step, are made outside of it. One test, because the counter is the process's.
 #[test]
 fn the_steady_state_step_allocates_nothing() {
     let w = workload();
@@ -99,41 +142,33 @@ fn the_steady_state_step_allocates_nothing() {
         train: true,
         ema: true,
     };
-    let device = Cpu::<f32>::new(2).expect("threads");
-    let mut objective = Objective::new(setup, Box::new(device)).expect("a plan");
-    let hyper = |step| Hyper {
-        step,
-        lr: 1e-3,
-        beta1: 0.9,
-        beta2: 0.98,
-        eps: 1e-6,
-        weight_decay: 0.05,
-        clip_norm: 1.0,
-        ema_decay: 0.99,
-        max_loss: f64::INFINITY,
-        max_grad_norm: f64::INFINITY,
-    };
-    let mut run = |step: u64| {
-        let micro = [
-            &w.batches[step as usize % 3],
-            &w.batches[(step as usize + 1) % 3],
-        ];
-        assert!(
-            objective
-                .train_step(&micro, &hyper(step))
-                .expect("a step")
-                .loss
-                .is_finite()
-        );
-    };
-    // The first steps over each batch let scratch buffers grow to their size.
-    (1..=9).for_each(&mut run);
-    let before = COUNT.load(Ordering::Relaxed);
-    assert!(before > 0, "the counter does not count");
-    (10..=21).for_each(&mut run);
-    assert_eq!(
-        COUNT.load(Ordering::Relaxed) - before,
-        0,
-        "allocations in 12 steps"
+    let mut objective = Objective::new(setup, device()).expect("a plan");
+    allocations(
+        &mut objective,
+        &w.batches,
+        "masked modelling, two micro-batches",
     );
+
+    // All losses at once, on pairs, images and texts of a data set.
+    let bench = support::Bench::new();
+    for soft in ["false", "true"] {
+        let sets = [
+            format!("data.path={}", bench.path("data").display()),
+            "model.preset=nano".into(),
+            "model.dropout=0.1".into(),
+            "train.batch_tokens=1024".into(),
+            "loss.itc=1".into(),
+            format!("loss.itc_soft_labels={soft}"),
+            "data.paired_attention=split".into(),
+        ];
+        let config = Config::load(None, &sets, Vec::new()).expect("a configuration");
+        let source = Source::open(&config).expect("a data set");
+        let (mut objective, batch) = first_batch(&config, &source, device()).expect("a batch");
+        assert!(!batch.itm_need.is_empty() && batch.pool_pairs > 0);
+        allocations(
+            &mut objective,
+            &[batch],
+            &format!("all losses, soft labels {soft}"),
+        );
+    }
 }
