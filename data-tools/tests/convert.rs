@@ -195,9 +195,15 @@ fn a_resumed_conversion_ends_with_the_same_bytes() {
     for (name, bytes) in &whole {
         assert!(cut.get(name) == Some(bytes), "{name} differs");
     }
-    // Another salt gives other ids: no continuation of this run.
+    // Another salt gives other ids, another vocabulary other pieces: no continuation of this run.
     std::fs::remove_file(fixture.path("cut/dataset.json")).expect("removed");
-    assert_ne!(start("cut", &["--resume", "--salt", "x"]).code, 0);
+    let before = files(Path::new(&fixture.path("cut")));
+    for other in [["--salt", "x"], ["--vocab-size", "120"]] {
+        let refused = start("cut", &["--resume", other[0], other[1]]);
+        assert!([2, 3].contains(&refused.code), "{other:?}: {}", refused.err);
+        let after = files(Path::new(&fixture.path("cut")));
+        assert!(after == before, "{other:?} changed a file");
+    }
 }
 
 #[test]

@@ -98,10 +98,7 @@ impl DatasetWriter {
         tokenizer: &WordPiece,
     ) -> Result<Self, ShardError> {
         let mut writer = Self::start(dir, spec, tokenizer)?;
-        let files = writer.existing_shards()?;
-        writer.remove_leftovers()?;
-        writer.write_vocabulary(tokenizer)?;
-        for file in files {
+        for file in writer.existing_shards()? {
             let shard = ShardReader::open(&dir.join(&file))?;
             let name = file
                 .rsplit_once('-')
@@ -118,6 +115,9 @@ impl DatasetWriter {
             }
             split.stored.push_back(shard);
         }
+        // Not before all shards were looked at: those of another conversion keep their vocabulary.
+        writer.remove_leftovers()?;
+        writer.write_vocabulary(tokenizer)?;
         Ok(writer)
     }
 
