@@ -263,6 +263,37 @@ fn a_split_column_that_parts_a_patient_is_refused() {
     assert!(!Path::new(&fixture.path("out/dataset.json")).exists());
 }
 
+/// `errors.jsonl` as `path reason detail` lines.
+fn refused(fixture: &Fixture, out: &str) -> Vec<String> {
+    let path = fixture.path(&format!("{out}/errors.jsonl"));
+    let text = std::fs::read_to_string(path).expect("errors.jsonl");
+    let line = |line: &str| {
+        let problem: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let field = |name: &str| problem[name].as_str().expect("a text").to_owned();
+        ["path", "reason", "detail"].map(field).join(" ")
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_row_whose_split_cannot_name_a_file_is_refused_alone() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "manifest.csv",
+        "id,text,split\na,Clear lungs,train\nb,Clear heart,fold 3/x\nc,No edema,val\n",
+    );
+    let done = convert(&fixture, "out", &["--max-errors", "1"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let errors = refused(&fixture, "out");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for says in ["manifest.csv:3 bad-split ", "letters", "`fold 3/x`"] {
+        assert!(errors[0].contains(says), "{errors:?}");
+    }
+    let data = Dataset::open(Path::new(&fixture.path("out"))).expect("opens");
+    let names: Vec<&str> = data.splits().map(|s| s.name()).collect();
+    assert_eq!(names, ["train", "val"]);
+}
+
 #[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let fixture = Fixture::mixed();
