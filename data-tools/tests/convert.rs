@@ -295,6 +295,32 @@ fn a_row_whose_split_cannot_name_a_file_is_refused_alone() {
 }
 
 #[test]
+fn when_every_row_is_refused_the_reasons_are_written() {
+    let fixture = Fixture::mixed();
+    assert_eq!(convert(&fixture, "old", &["--max-errors", "3"]).code, 0);
+    fixture.write(
+        "manifest.csv",
+        "id,text,split\na,Clear lungs,a b\nb,,train\n",
+    );
+    let done = convert(&fixture, "dry", &["--dry-run"]);
+    assert_eq!(done.code, 3, "{}", done.err);
+    assert!(!Path::new(&fixture.path("dry")).exists());
+    let done = convert(&fixture, "out", &[]);
+    assert_eq!(done.code, 3, "{}", done.err);
+    for says in ["no record is left of 2", "\nhint: ", "errors.jsonl"] {
+        assert!(done.err.contains(says), "{}", done.err);
+    }
+    let errors = refused(&fixture, "out");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].contains("bad-split") && errors[1].contains("empty"));
+    assert_eq!(files(Path::new(&fixture.path("out"))).len(), 1);
+    // A data set keeps its own list.
+    let before = files(Path::new(&fixture.path("old")));
+    assert_eq!(convert(&fixture, "old", &[]).code, 3);
+    assert!(files(Path::new(&fixture.path("old"))) == before);
+}
+
+#[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let fixture = Fixture::mixed();
     let done = convert(
