@@ -343,6 +343,14 @@ fn bad_usage_is_exit_2_and_a_missing_table_is_named() {
     let fixture = Fixture::mixed();
     assert_eq!(convert(&fixture, "out", &["--max-errors", "lots"]).code, 2);
     assert_eq!(convert(&fixture, "out", &["--column", "patent=x"]).code, 2);
+    for workers in ["0", "1025", "18446744073709551615"] {
+        let done = convert(&fixture, "out", &["--workers", workers]);
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.err.contains("1..=1024"), "{}", done.err);
+    }
+    let synth = ["synth", "--count", "4", "--seed", "1", "--workers", "1025"];
+    let out = fixture.path("synth");
+    assert_eq!(run(&[&synth[..], &["--out", &out]].concat()).code, 2);
     let lost = run(&[
         "convert",
         "manifest",
