@@ -55,7 +55,7 @@ impl FsError {
         }
     }
 
-    /// Whether the disk (or the quota) is full.
+    /// Whether there was no room: the disk or the quota is full, or the file would be longer than it may be.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, FsError::Io { source, .. } if is_disk_full(source))
     }
@@ -64,13 +64,13 @@ impl FsError {
 fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
     )
 }
 
 fn io_hint(error: &io::Error) -> &'static str {
     if is_disk_full(error) {
-        return "\nhint: free space or choose an output folder on another disk; nothing already written was changed";
+        return "\nhint: free space, or raise the limit on the size of a file, or choose an output folder on another disk; nothing already written was changed";
     }
     match error.kind() {
         ErrorKind::NotFound => "\nhint: check the path",
@@ -299,14 +299,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.json");
         write_atomic(&path, |w| w.write_all(b"old")).unwrap();
-        let error = write_atomic(&path, |w| {
-            w.write_all(&[7; 1 << 20])?;
-            Err(io::Error::from(ErrorKind::StorageFull))
-        })
-        .unwrap_err();
-        assert!(error.is_disk_full());
-        let text = error.to_string();
-        assert!(text.contains("a.json") && text.contains("\nhint: free space"));
+        for kind in [ErrorKind::StorageFull, ErrorKind::FileTooLarge] {
+            let error = write_atomic(&path, |w| {
+                w.write_all(&[7; 1 << 20])?;
+                Err(io::Error::from(kind))
+            })
+            .unwrap_err();
+            assert!(error.is_disk_full());
+            let text = error.to_string();
+            assert!(text.contains("a.json") && text.contains("\nhint: free space"));
+        }
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.json"]);
     }

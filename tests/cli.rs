@@ -24,6 +24,19 @@ fn wrong_flags_and_commands_exit_2() {
 }
 
 #[test]
+fn more_threads_than_can_be_are_refused_by_every_command() {
+    let bench = ["bench", "step", "--workload", "x", "--preset", "tiny"];
+    let eval = ["eval", "retrieve", "--checkpoint", "x"];
+    for command in [&bench[..], &eval, &["demo", "--out", "x"]] {
+        for threads in ["1025", "18446744073709551615"] {
+            let output = engine(&[command, &["--threads", threads]].concat());
+            assert_eq!(output.status.code(), Some(2), "{command:?}");
+            assert!(stderr(&output).contains("0..=1024"), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
 fn help_and_version_exit_0() {
     assert_eq!(engine(&["--help"]).status.code(), Some(0));
     assert_eq!(engine(&["--version"]).status.code(), Some(0));

@@ -195,9 +195,15 @@ fn a_resumed_conversion_ends_with_the_same_bytes() {
     for (name, bytes) in &whole {
         assert!(cut.get(name) == Some(bytes), "{name} differs");
     }
-    // Another salt gives other ids: no continuation of this run.
+    // Another salt gives other ids, another vocabulary other pieces: no continuation of this run.
     std::fs::remove_file(fixture.path("cut/dataset.json")).expect("removed");
-    assert_ne!(start("cut", &["--resume", "--salt", "x"]).code, 0);
+    let before = files(Path::new(&fixture.path("cut")));
+    for other in [["--salt", "x"], ["--vocab-size", "120"]] {
+        let refused = start("cut", &["--resume", other[0], other[1]]);
+        assert!([2, 3].contains(&refused.code), "{other:?}: {}", refused.err);
+        let after = files(Path::new(&fixture.path("cut")));
+        assert!(after == before, "{other:?} changed a file");
+    }
 }
 
 #[test]
@@ -257,6 +263,63 @@ fn a_split_column_that_parts_a_patient_is_refused() {
     assert!(!Path::new(&fixture.path("out/dataset.json")).exists());
 }
 
+/// `errors.jsonl` as `path reason detail` lines.
+fn refused(fixture: &Fixture, out: &str) -> Vec<String> {
+    let path = fixture.path(&format!("{out}/errors.jsonl"));
+    let text = std::fs::read_to_string(path).expect("errors.jsonl");
+    let line = |line: &str| {
+        let problem: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let field = |name: &str| problem[name].as_str().expect("a text").to_owned();
+        ["path", "reason", "detail"].map(field).join(" ")
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_row_whose_split_cannot_name_a_file_is_refused_alone() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "manifest.csv",
+        "id,text,split\na,Clear lungs,train\nb,Clear heart,fold 3/x\nc,No edema,val\n",
+    );
+    let done = convert(&fixture, "out", &["--max-errors", "1"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let errors = refused(&fixture, "out");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for says in ["manifest.csv:3 bad-split ", "letters", "`fold 3/x`"] {
+        assert!(errors[0].contains(says), "{errors:?}");
+    }
+    let data = Dataset::open(Path::new(&fixture.path("out"))).expect("opens");
+    let names: Vec<&str> = data.splits().map(|s| s.name()).collect();
+    assert_eq!(names, ["train", "val"]);
+}
+
+#[test]
+fn when_every_row_is_refused_the_reasons_are_written() {
+    let fixture = Fixture::mixed();
+    assert_eq!(convert(&fixture, "old", &["--max-errors", "3"]).code, 0);
+    fixture.write(
+        "manifest.csv",
+        "id,text,split\na,Clear lungs,a b\nb,,train\n",
+    );
+    let done = convert(&fixture, "dry", &["--dry-run"]);
+    assert_eq!(done.code, 3, "{}", done.err);
+    assert!(!Path::new(&fixture.path("dry")).exists());
+    let done = convert(&fixture, "out", &[]);
+    assert_eq!(done.code, 3, "{}", done.err);
+    for says in ["no record is left of 2", "\nhint: ", "errors.jsonl"] {
+        assert!(done.err.contains(says), "{}", done.err);
+    }
+    let errors = refused(&fixture, "out");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].contains("bad-split") && errors[1].contains("empty"));
+    assert_eq!(files(Path::new(&fixture.path("out"))).len(), 1);
+    // A data set keeps its own list.
+    let before = files(Path::new(&fixture.path("old")));
+    assert_eq!(convert(&fixture, "old", &[]).code, 3);
+    assert!(files(Path::new(&fixture.path("old"))) == before);
+}
+
 #[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let fixture = Fixture::mixed();
@@ -280,6 +343,14 @@ fn bad_usage_is_exit_2_and_a_missing_table_is_named() {
     let fixture = Fixture::mixed();
     assert_eq!(convert(&fixture, "out", &["--max-errors", "lots"]).code, 2);
     assert_eq!(convert(&fixture, "out", &["--column", "patent=x"]).code, 2);
+    for workers in ["0", "1025", "18446744073709551615"] {
+        let done = convert(&fixture, "out", &["--workers", workers]);
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.err.contains("1..=1024"), "{}", done.err);
+    }
+    let synth = ["synth", "--count", "4", "--seed", "1", "--workers", "1025"];
+    let out = fixture.path("synth");
+    assert_eq!(run(&[&synth[..], &["--out", &out]].concat()).code, 2);
     let lost = run(&[
         "convert",
         "manifest",

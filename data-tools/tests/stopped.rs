@@ -75,6 +75,7 @@ fn a_full_disk_leaves_the_earlier_shards_whole_and_the_conversion_goes_on() {
         message.contains(&format!("cannot write {path}: ")),
         "{message}"
     );
+    assert!(message.contains("\nhint: free space"), "{message}");
     let mut after = files(&fixture.path("cut"));
     after.remove("errors.jsonl");
     assert!(

@@ -1,6 +1,6 @@
 //! `cxr-engine bench step`: whole training steps on the batches of a workload file.
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, threads};
 use super::{Context, Outcome};
 use crate::apps::bench;
 use crate::apps::workload::Workload;
@@ -38,7 +38,7 @@ struct StepArgs {
     #[arg(long, default_value_t = 3)]
     warmup: u32,
     /// Threads of the CPU; 0 takes every core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads())]
     threads: usize,
 }
 

@@ -1,5 +1,6 @@
 //! `cxr-engine demo`: makes data, trains, shows.
 
+use super::device::threads;
 use super::{Context, Outcome};
 use crate::demo::{self, Demo};
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub struct Args {
     #[arg(long, default_value_t = 3.0, value_parser = minutes)]
     minutes: f64,
     /// Threads; 0 takes every core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads())]
     threads: usize,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, cpu::Cpu};
 use crate::error::Error;
+use clap::builder::RangedU64ValueParser;
 
 /// The flag, shared by every command that runs a model.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +35,11 @@ impl DeviceArgs {
         };
         Err(Error::Usage { message })
     }
+}
+
+/// Reads `--threads`: at most as many as `train.threads` may be.
+pub fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=1024)
 }
 
 /// `threads`, or one for each core if 0.

@@ -1,6 +1,6 @@
 //! `cxr-engine eval`: a trained model measured on a split of a data set.
 
-use super::device::{DeviceArgs, threads_or_all};
+use super::device::{DeviceArgs, threads, threads_or_all};
 use super::{Context, Outcome};
 use crate::apps::retrieve::{self, Direction, Embedded, KS, Retrieval};
 use crate::error::Error;
@@ -43,7 +43,7 @@ struct RetrieveArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Threads of the CPU; 0 takes every core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads())]
     threads: usize,
 }
 

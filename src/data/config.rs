@@ -11,7 +11,8 @@ pub enum BadRecord {
     Fail,
     /// Leave it out, count it, report it at the end.
     Skip,
-    /// Leave it out and write its id to `quarantine.txt` in the run folder.
+    /// Leave it out and write its number in the split, its shard and what is wrong to `quarantine.txt` in the
+    /// run folder, once. Not its id: the bytes of a damaged record are not to be trusted.
     Quarantine,
 }
 

@@ -150,8 +150,8 @@ pub enum DataError {
         /// Cause.
         source: std::io::Error,
     },
-    /// A file cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    /// The quarantine file cannot be read or written.
+    #[error("cannot read or write {}: {source}\nhint: check its permissions and the space on its disk", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -17,7 +17,8 @@ use crossbeam::sync::Parker;
 use crossbeam::utils::Backoff;
 use std::collections::HashSet;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -64,6 +65,8 @@ pub struct Loader {
     /// Distinct bad records of this epoch and of all epochs.
     bad_in_epoch: HashSet<u32>,
     bad_ever: HashSet<u32>,
+    /// Lines of the quarantine file, also those of earlier runs.
+    quarantined: HashSet<String>,
     /// Whether a sample of this epoch came out well, or may have before the start.
     epoch_has_samples: bool,
     /// No more batches: the pass is over, or an error was returned.
@@ -89,6 +92,10 @@ impl Loader {
         let workers = data.workers;
         let slots_each = slots_each(data, options.hold);
 
+        let quarantined = match (&options.quarantine, data.on_bad_record) {
+            (Some(path), BadRecord::Quarantine) => lines_of(path)?,
+            _ => HashSet::new(),
+        };
         let parker = Parker::new();
         let (mut slots, mut lanes, mut parkers) = (Vec::new(), Vec::new(), Vec::new());
         for worker in 0..workers {
@@ -129,6 +136,7 @@ impl Loader {
             slots_each,
             bad_in_epoch: HashSet::new(),
             bad_ever: HashSet::new(),
+            quarantined,
             epoch_has_samples: options.start.batch > 0,
             done: false,
             failed: false,
@@ -310,14 +318,17 @@ impl Loader {
         Ok(())
     }
 
-    /// Appends a line to the quarantine file, under that policy.
-    fn quarantine(&self, note: &BadNote) -> Result<(), DataError> {
+    /// Appends a line to the quarantine file, under that policy; a resumed run meets the records of before.
+    fn quarantine(&mut self, note: &BadNote) -> Result<(), DataError> {
         let (BadRecord::Quarantine, Some(path)) = (self.policy, &self.options.quarantine) else {
             return Ok(());
         };
-        let line = format!("{}\t{}\t{}\n", note.record, note.place, note.reason);
+        let line = format!("{}\t{}\t{}", note.record, note.place, note.reason);
+        if !self.quarantined.insert(line.clone()) {
+            return Ok(());
+        }
         let file = OpenOptions::new().create(true).append(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
+        file.and_then(|mut file| file.write_all((line + "\n").as_bytes()))
             .map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
@@ -335,6 +346,21 @@ impl Drop for Loader {
             // A worker that panicked has printed its message, and `next` has returned `WorkerDied`.
             let _ = thread.join();
         }
+    }
+}
+
+/// The lines of a file; none where it is not there.
+fn lines_of(path: &Path) -> Result<HashSet<String>, DataError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(HashSet::new()),
+        Err(source) => Err(DataError::Io {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }
 

@@ -23,7 +23,8 @@ pub struct LoaderOptions {
     pub one_pass: bool,
     /// Batches that the consumer keeps at once, such as the micro-batches of a step.
     pub hold: usize,
-    /// File to which the policy `quarantine` appends a line for each bad record.
+    /// File to which the policy `quarantine` appends a line for each bad record that it does not list yet: number
+    /// in the split, shard and index, reason, with tabs between.
     pub quarantine: Option<PathBuf>,
 }
 

@@ -51,6 +51,23 @@ impl DatasetSpec {
     }
 }
 
+/// Longest name of a split: with what is put around it, it names files.
+const SPLIT_NAME: usize = 100;
+
+/// Checks that a split can be called `name`.
+///
+/// # Errors
+/// What was expected, and what was found.
+pub fn check_split_name(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if (1..=SPLIT_NAME).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected a name of 1 to {SPLIT_NAME} letters, digits, `_` and `-`, found `{name}`"
+    ))
+}
+
 /// Writes a data set folder, which it locks.
 #[derive(Debug)]
 pub struct DatasetWriter {
@@ -98,10 +115,7 @@ impl DatasetWriter {
         tokenizer: &WordPiece,
     ) -> Result<Self, ShardError> {
         let mut writer = Self::start(dir, spec, tokenizer)?;
-        let files = writer.existing_shards()?;
-        writer.remove_leftovers()?;
-        writer.write_vocabulary(tokenizer)?;
-        for file in files {
+        for file in writer.existing_shards()? {
             let shard = ShardReader::open(&dir.join(&file))?;
             let name = file
                 .rsplit_once('-')
@@ -118,6 +132,9 @@ impl DatasetWriter {
             }
             split.stored.push_back(shard);
         }
+        // Not before all shards were looked at: those of another conversion keep their vocabulary.
+        writer.remove_leftovers()?;
+        writer.write_vocabulary(tokenizer)?;
         Ok(writer)
     }
 
@@ -268,7 +285,10 @@ impl DatasetWriter {
                 found: record.id.to_string(),
             });
         }
-        self.check_split_name(split)?;
+        check_split_name(split).map_err(|detail| ShardError::Setting {
+            field: "split",
+            detail,
+        })?;
         self.check_admission(split, record)?;
         let writer = self.splits.entry(split.to_string()).or_default();
         if writer.current.is_none() {
@@ -283,17 +303,6 @@ impl DatasetWriter {
         }
         self.admit(split, record)?;
         self.count(split, record);
-        Ok(())
-    }
-
-    fn check_split_name(&self, split: &str) -> Result<(), ShardError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if split.is_empty() || !split.chars().all(plain) {
-            return Err(ShardError::Setting {
-                field: "split",
-                detail: format!("expected a name of letters, digits, `_` and `-`, found `{split}`"),
-            });
-        }
         Ok(())
     }
 

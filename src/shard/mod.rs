@@ -26,7 +26,7 @@ mod tests;
 
 pub use check::Counts;
 pub use dataset::{Dataset, Split};
-pub use dataset_writer::{DatasetSpec, DatasetWriter};
+pub use dataset_writer::{DatasetSpec, DatasetWriter, check_split_name};
 pub use error::ShardError;
 pub use layout::{IndexEntry, MISSING, NEGATIVE, POSITIVE, UNCERTAIN, label_hash};
 pub use manifest::{Manifest, ShardEntry, SplitEntry, TokenizerEntry};

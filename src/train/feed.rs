@@ -15,7 +15,7 @@ pub(super) enum Feed {
 }
 
 impl Feed {
-    /// Starts at the saved place; `quarantine` takes the ids of bad records under that policy.
+    /// Starts at the saved place; `quarantine` is the file that lists bad records under that policy.
     pub fn new(
         config: &Config,
         prepared: &Prepared,

@@ -12,6 +12,7 @@ use crate::convert::source::Source;
 use crate::convert::split::Fractions;
 use crate::image::{Depth, Fit, Limits};
 use clap::Subcommand;
+use clap::builder::RangedU64ValueParser;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -99,7 +100,7 @@ struct Common {
     #[arg(long, default_value_t = 8192)]
     vocab_size: usize,
     /// Threads; the output does not depend on it [default: all cores]
-    #[arg(long)]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     workers: Option<usize>,
     /// Refused files or rows that are still a success: a count, or a share of the records such as 0.5%
     #[arg(long, default_value = "1%")]

@@ -1,6 +1,7 @@
 //! `cxr-data synth`: a synthetic data set.
 
 use super::{Context, Failure, Outcome};
+use clap::builder::RangedU64ValueParser;
 use cxr_engine::synth::{SynthError, SynthSpec, write_dataset};
 use serde_json::json;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub struct Args {
     #[arg(long, default_value_t = 128)]
     side: u16,
     /// Threads; 0 takes every core; the bytes do not depend on it
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     workers: usize,
 }
 

@@ -34,7 +34,7 @@ enum Command {
         #[arg(long = "column", value_name = "OURS=THEIRS", value_parser = parse_column)]
         columns: Vec<(String, String)>,
         /// Takes only texts of this split of the manifest
-        #[arg(long)]
+        #[arg(long, value_parser = crate::convert::split::parse)]
         split: Option<String>,
         /// Most pieces
         #[arg(long, default_value_t = 8192)]
@@ -94,7 +94,6 @@ fn make(args: Args) -> Result<Value, ConvertError> {
                     columns: columns.into_iter().collect(),
                     ..Manifest::default()
                 };
-                let split = split.as_deref().and_then(crate::convert::split::canonical);
                 for item in source.scan(&mut Problems::default())? {
                     if !item.text.is_empty() && (split.is_none() || item.split == split) {
                         trainer.add(&normalise(&item.text));

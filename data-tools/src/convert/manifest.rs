@@ -152,6 +152,7 @@ impl Manifest {
             Some(value) => read_labels(value).map_err(|detail| ("bad-label", detail))?,
             None => Labels::default(),
         };
+        let split = split::canonical(&get("split")).map_err(|detail| ("bad-split", detail))?;
         let or = |value: String, other: &str| {
             if value.is_empty() {
                 other.to_owned()
@@ -175,7 +176,7 @@ impl Manifest {
             patient,
             study,
             source: or(get("source"), &self.source),
-            split: split::canonical(&get("split")),
+            split,
             id,
         })
     }

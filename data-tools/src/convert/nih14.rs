@@ -19,7 +19,7 @@ pub struct Nih14 {
     pub root: PathBuf,
     /// The table; searched for in `root` by default.
     pub table: Option<PathBuf>,
-    /// Split name and list of file names; the official two lists of `root` by default.
+    /// Split name, as [`split::parse`] gives it, and list of file names; the official two lists of `root` by default.
     pub lists: Vec<(String, PathBuf)>,
     /// Pass over rows whose picture is not there: for a part of the data set.
     pub only_present: bool,
@@ -160,7 +160,7 @@ impl Nih14 {
         let mut lists: Vec<(Option<String>, PathBuf)> = self
             .lists
             .iter()
-            .map(|(name, path)| (split::canonical(name), path.clone()))
+            .map(|(name, path)| (Some(name.clone()), path.clone()))
             .collect();
         let test = self.root.join(OFFICIAL_TEST);
         if lists.is_empty() && test.is_file() {
@@ -189,10 +189,7 @@ pub fn parse_list(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text
         .split_once('=')
         .ok_or_else(|| format!("{text:?} is not SPLIT=FILE"))?;
-    if name.trim().is_empty() {
-        return Err(format!("{text:?} names no split"));
-    }
-    Ok((name.trim().to_owned(), PathBuf::from(path)))
+    Ok((split::parse(name)?, PathBuf::from(path)))
 }
 
 /// The names of a cell, `|` between them; the error is a name that is not one of the 14.
@@ -330,6 +327,7 @@ mod tests {
         let items = source.scan(&mut problems).expect("scans");
         assert!(items.iter().all(|i| i.split.as_deref() == Some("val")));
         assert_eq!(problems.list()[0].reason, "in-no-split");
+        assert!(parse_list("a b=x.txt").is_err() && parse_list("=x.txt").is_err());
     }
 
     #[test]

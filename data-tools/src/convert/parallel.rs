@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 /// Items worked on between two visits to the sink, for each worker. Bounds the memory in flight.
 const CHUNK: usize = 16;
 
-/// Calls `work` for every item on `workers` threads, and `sink` with every result, in the items'
+/// Calls `work` for every item on `workers` threads, the calling one among them, and `sink` with every result, in the items'
 /// order, on the calling thread. What `sink` sees does not depend on `workers`.
 ///
 /// # Errors
@@ -18,23 +19,27 @@ pub fn in_order<T: Sync, R: Send, E>(
     mut sink: impl FnMut(&T, R) -> Result<(), E>,
 ) -> Result<(), E> {
     let workers = workers.max(1);
-    for chunk in items.chunks(CHUNK * workers) {
+    for chunk in items.chunks(CHUNK.saturating_mul(workers)) {
         let next = AtomicUsize::new(0);
         let results: Vec<Mutex<Option<R>>> = chunk.iter().map(|_| Mutex::new(None)).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..workers.min(chunk.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let (Some(item), Some(slot)) = (chunk.get(index), results.get(index))
-                        else {
-                            break;
-                        };
-                        let result = work(item);
-                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                    }
-                });
+        let run = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(item), Some(slot)) = (chunk.get(index), results.get(index)) else {
+                    break;
+                };
+                let result = work(item);
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..workers.min(chunk.len()) {
+                // If the system refuses a thread, those that there are do the work.
+                if Builder::new().spawn_scoped(scope, run).is_err() {
+                    break;
+                }
+            }
+            run();
         });
         for (item, slot) in chunk.iter().zip(results) {
             // A worker that panicked has ended the scope already, so every slot is filled.
@@ -75,6 +80,21 @@ mod tests {
             );
             assert_eq!(seen.len(), 1000);
         }
+    }
+
+    #[test]
+    fn more_workers_than_items_do_no_harm() {
+        let mut seen = Vec::new();
+        let done: Result<(), ()> = in_order(
+            &[1, 2, 3],
+            usize::MAX,
+            |&n| n * n,
+            |_, square| {
+                seen.push(square);
+                Ok(())
+            },
+        );
+        assert_eq!((done, seen), (Ok(()), vec![1, 4, 9]));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use super::{ConvertError, ids};
 use crate::image::{self, Depth, Fit, ImageError, Limits};
 use clap::ValueEnum;
 use cxr_engine::fsio;
-use cxr_engine::shard::{DatasetSpec, DatasetWriter, EXTENSION, NewRecord, ShardReader};
+use cxr_engine::shard::{
+    DatasetSpec, DatasetWriter, EXTENSION, MANIFEST_FILE, NewRecord, ShardReader,
+};
 use cxr_engine::text::WordPiece;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
@@ -21,6 +23,9 @@ use std::time::{Duration, Instant};
 
 /// Program and version, as `dataset.json` names them.
 pub const TOOL: &str = concat!("cxr-data ", env!("CARGO_PKG_VERSION"));
+
+/// Name of the list of refused files and rows.
+const ERRORS_FILE: &str = "errors.jsonl";
 
 /// Everything about a conversion but the source.
 #[derive(Clone, Debug)]
@@ -76,12 +81,17 @@ pub fn convert(
     };
     let plan = plan(items, &planning, &mut problems)?;
     if plan.records.is_empty() {
+        let mut hint = "check the paths, and the columns of the table".to_owned();
+        if !options.dry_run && write_errors_alone(out, &problems)? {
+            let path = out.join(ERRORS_FILE);
+            hint = format!("{hint}; {} has every reason", path.display());
+        }
         return Err(ConvertError::NotFound {
             what: format!(
                 "no record is left of {seen}\n{}",
                 problems.table().trim_end()
             ),
-            hint: "check the paths, and the columns of the table".to_owned(),
+            hint,
         });
     }
     let mut outcome = Summary {
@@ -116,6 +126,29 @@ pub fn convert(
         say(table.trim_end());
     }
     Ok(outcome)
+}
+
+fn write_errors(out: &Path, problems: &Problems) -> Result<(), ConvertError> {
+    let errors = problems.to_jsonl();
+    fsio::write_atomic(&out.join(ERRORS_FILE), |w| w.write_all(errors.as_bytes()))?;
+    Ok(())
+}
+
+/// Writes `errors.jsonl` where there is no record to write, and says whether it did. A folder that holds
+/// a data set, or a part of one, keeps the file that belongs to it.
+fn write_errors_alone(out: &Path, problems: &Problems) -> Result<bool, ConvertError> {
+    if problems.list().is_empty() {
+        return Ok(false);
+    }
+    let _lock = fsio::lock_folder(out)?;
+    let shard = format!(".{EXTENSION}");
+    let files = list_folder(out)?;
+    let mut names = files.iter().map(|(name, _)| name);
+    if names.any(|n| n == MANIFEST_FILE || n.ends_with(&shard)) {
+        return Ok(false);
+    }
+    write_errors(out, problems)?;
+    Ok(true)
 }
 
 /// Counts what a conversion would write.
@@ -310,10 +343,7 @@ fn write(
         },
     )?;
     // Before the manifest, which comes last and says that the data set is whole.
-    let errors = problems.to_jsonl();
-    fsio::write_atomic(&out.join("errors.jsonl"), |w| {
-        w.write_all(errors.as_bytes())
-    })?;
+    write_errors(out, problems)?;
     writer.finish()?;
     Ok(())
 }

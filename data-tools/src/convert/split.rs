@@ -6,6 +6,7 @@
 
 use super::source::Item;
 use super::{ConvertError, ids};
+use cxr_engine::shard::check_split_name;
 use std::collections::BTreeMap;
 
 /// Shares of patients that are dealt to validation and test.
@@ -20,16 +21,31 @@ pub struct Fractions {
 /// Name of the split in which models learn.
 pub const TRAIN: &str = "train";
 
-/// The usual spellings of a split's name; any other name is kept, in lower case.
-pub fn canonical(name: &str) -> Option<String> {
+/// The usual spellings of a split's name; any other name is kept, in lower case. `None` for no name.
+///
+/// # Errors
+/// A name that no split can have, with what was expected.
+pub fn canonical(name: &str) -> Result<Option<String>, String> {
     let name = name.trim().to_lowercase();
-    match name.as_str() {
-        "" => None,
-        "training" => Some(TRAIN.to_owned()),
-        "valid" | "validate" | "validation" | "dev" => Some("val".to_owned()),
-        "testing" => Some("test".to_owned()),
-        _ => Some(name),
-    }
+    let known = match name.as_str() {
+        "" => return Ok(None),
+        "training" => TRAIN,
+        "valid" | "validate" | "validation" | "dev" => "val",
+        "testing" => "test",
+        other => {
+            check_split_name(other)?;
+            other
+        }
+    };
+    Ok(Some(known.to_owned()))
+}
+
+/// Checks the name of a split on the command line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str) -> Result<String, String> {
+    canonical(text)?.ok_or_else(|| format!("{text:?} names no split"))
 }
 
 /// The split of every item, in order. `space` is the name space of the patient ids.
@@ -138,8 +154,18 @@ mod tests {
 
     #[test]
     fn names_have_one_spelling() {
-        assert_eq!(canonical(" Validate "), Some("val".into()));
-        assert_eq!(canonical(""), None);
-        assert_eq!(canonical("Fold3"), Some("fold3".into()));
+        assert_eq!(canonical(" Validate "), Ok(Some("val".into())));
+        assert_eq!(canonical(""), Ok(None));
+        assert_eq!(canonical("Fold3"), Ok(Some("fold3".into())));
+    }
+
+    #[test]
+    fn names_that_cannot_name_a_file_are_refused() {
+        let long = "x".repeat(101);
+        for bad in ["fold 3", "a/b", "..", "prüf", &long] {
+            let error = canonical(bad).expect_err(bad);
+            assert!(error.contains("letters") && error.contains(bad), "{error}");
+        }
+        assert!(parse(" ").is_err() && parse("a/b").is_err());
     }
 }

@@ -156,7 +156,16 @@ fn skipping_leaves_out_what_is_bad_and_nothing_else() {
         assert_eq!(report.left_out as usize, all.len() - rest.len());
         let lines = std::fs::read_to_string(&file).unwrap_or_default();
         match policy {
-            BadRecord::Quarantine => assert_eq!(lines.lines().count(), 3),
+            BadRecord::Quarantine => {
+                assert_eq!(lines.lines().count(), 3);
+                // Another run into the same file lists only what is new.
+                run(&[0, 1, 2]);
+                assert_eq!(std::fs::read_to_string(&file).unwrap(), lines);
+                run(&[2, 3]);
+                let more = std::fs::read_to_string(&file).unwrap();
+                assert_eq!(more.lines().count(), 4);
+                assert!(more.starts_with(&lines));
+            }
             _ => assert!(!file.exists()),
         }
     }
