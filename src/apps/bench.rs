@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::model::{ModelConfig, Pixels};
 use crate::objective::{Hyper, LossConfig, Objective, Setup};
+use crate::train::memory;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -93,7 +94,7 @@ pub fn step(
         step_ms_median: 1e3 * median(&|t| t.0),
         samples_per_s: median(&|t| samples / t.0),
         tokens_per_s: median(&|t| t.1 / t.0),
-        peak_bytes: peak_bytes(),
+        peak_bytes: memory::resident().peak_bytes,
         gflops: median(&|t| t.2 / t.0 * 1e-9),
         plan_bytes: objective.memory_bytes(),
         parameters: objective.params().count(),
@@ -101,12 +102,4 @@ pub fn step(
         device: objective.device(),
         losses,
     })
-}
-
-/// The most memory this process ever held resident, where the system says.
-pub fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

@@ -5,8 +5,7 @@ use super::{Context, Outcome};
 use crate::apps::retrieve::{self, Direction, Embedded, KS, Retrieval};
 use crate::error::Error;
 use crate::fsio;
-use crate::train::checkpoint::{Checkpoint, config_of};
-use crate::train::{Loaded, Source};
+use crate::train::Loaded;
 use serde_json::json;
 use std::fmt::Write;
 use std::io::Write as _;
@@ -51,26 +50,21 @@ struct RetrieveArgs {
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let What::Retrieve(args) = args.what;
     args.device.check()?;
-    let mut config = config_of(&Checkpoint::find(&args.checkpoint)?.model(true)?)?;
-    if let Some(data) = &args.data {
-        config.data.path = data.to_string_lossy().into_owned();
-    }
-    config.data.train_split.clone_from(&args.split);
-    let source = Source::open(&config)?;
-    let records = Arc::clone(&source.train);
     let threads = threads_or_all(args.threads);
-    let mut loaded = Loaded::to_embed(&args.checkpoint, &source, threads)?;
+    let (mut loaded, source) =
+        Loaded::to_embed(&args.checkpoint, args.data.as_deref(), &args.split, threads)?;
+    let records = Arc::clone(&source.train);
     let pairs = Embedded::new(&mut loaded, &source, &records)?;
-    let width = loaded.config.model.shape.width;
+    let (width, path) = (loaded.config.model.shape.width, &loaded.config.data.path);
     let found = retrieve::measure(&pairs, width)?.ok_or_else(|| Error::Usage {
         message: format!(
             "split {} of {} holds no record with image and text\nhint: name another split with --split",
-            args.split, config.data.path
+            args.split, path
         ),
     })?;
     let json = json!({
         "checkpoint": args.checkpoint,
-        "data": config.data.path,
+        "data": path,
         "split": args.split,
         "k": KS,
         "retrieval": found,

@@ -319,7 +319,7 @@ pub fn prune(run: &Path, now: u64, keep: usize, major_every: u64) -> Result<(), 
     let newest = steps.len().saturating_sub(keep);
     for &step in &steps[..newest] {
         let major = major_every > 0 && step.is_multiple_of(major_every);
-        if !major && step != now && !linked.contains(&step) {
+        if !major && !linked.contains(&step) {
             // Without its DONE it is no checkpoint any more, whatever happens to the rest.
             let path = dir.join(name_of(step));
             fs::remove_file(path.join(DONE)).map_err(|e| FsError::io("remove", &path, e))?;

@@ -28,13 +28,24 @@ impl Loaded {
         Self::with(config, &file, source, threads)
     }
 
-    /// As [`Loaded::open`], to embed images and texts apart from each other with nothing masked: a loss of
-    /// weight 0 masks nothing, and only contrast pools.
+    /// As [`Loaded::open`], to embed images and texts of `split` apart from each other with nothing masked: a
+    /// loss of weight 0 masks nothing, and only contrast pools. `data` is the data set, by default the one that
+    /// the model was trained on; the split is the source's training split.
     ///
     /// Errors: weights that were trained without contrast.
-    pub fn to_embed(path: &Path, source: &Source, threads: usize) -> Result<Self, Error> {
+    pub fn to_embed(
+        path: &Path,
+        data: Option<&Path>,
+        split: &str,
+        threads: usize,
+    ) -> Result<(Self, Source), Error> {
         let file = Checkpoint::find(path)?.model(true)?;
         let mut config = config_of(&file)?;
+        if let Some(data) = data {
+            config.data.path = data.to_string_lossy().into_owned();
+        }
+        split.clone_into(&mut config.data.train_split);
+        let source = Source::open(&config)?;
         if config.loss.itc == 0.0 {
             return Err(TrainError::NoContrast {
                 path: file.path().into(),
@@ -46,7 +57,7 @@ impl Loaded {
         // Every record once, and none coupled.
         config.data.source_weights.clear();
         config.data.couplings.clear();
-        Self::with(config, &file, source, threads)
+        Ok((Self::with(config, &file, &source, threads)?, source))
     }
 
     fn with(
