@@ -1,0 +1,4 @@
+//! Device memory.
+
+/// The device's memory.
+pub struct Memory {}
