@@ -13,8 +13,8 @@
 //! * NaN, infinity times zero and infinities of both signs give the one NaN of all ones but the sign. A zero is never negative.
 //! * tf32 operands are f32 whose 13 lowest bits are ignored.
 //!
-//! [`exact`] says this for one output, one term after the other. [`mma`] computes a whole tile with vectors where that gives the
-//! same bits, which is nearly always, and leaves the rest to [`exact`].
+//! `exact` says this for one output, one term after the other. [`mma`] computes a whole tile with vectors where that gives the
+//! same bits, which is nearly always, and leaves the rest to `exact`.
 
 use crate::ptx::ast::Type;
 

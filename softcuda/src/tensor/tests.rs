@@ -442,7 +442,8 @@ fn exceptions_are_those_of_the_hardware() {
     const NAN: u32 = 0x7fff_ffff;
     let (one, zero, inf, minus) = (bf16(1.0), 0, 0x7f80, 0xff80);
     let f32_inf = f32::INFINITY.to_bits();
-    let table: &[(&[(u32, u32)], u32, u32)] = &[
+    type Pairs = [(u32, u32)];
+    let table: &[(&Pairs, u32, u32)] = &[
         (&[(inf, one)], 0, f32_inf),
         (&[(inf, minus)], 0, f32_inf | 1 << 31),
         (&[(minus, one)], 0, f32_inf | 1 << 31),
