@@ -9,3 +9,4 @@ pub mod memory;
 pub mod module;
 pub mod ptx;
 pub mod report;
+pub mod tensor;
