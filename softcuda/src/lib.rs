@@ -7,5 +7,6 @@
 pub mod launch;
 pub mod memory;
 pub mod module;
+pub mod num;
 pub mod ptx;
 pub mod report;
