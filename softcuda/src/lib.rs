@@ -7,6 +7,7 @@
 pub mod launch;
 pub mod memory;
 pub mod module;
+pub mod num;
 pub mod ptx;
 pub mod report;
 pub mod tensor;
