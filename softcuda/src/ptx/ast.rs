@@ -15,6 +15,8 @@ pub struct Module {
     pub variables: Vec<Variable>,
     /// Kernels and functions, declarations included.
     pub functions: Vec<Function>,
+    /// `.alias a, f;`: another name of a function, and the function.
+    pub aliases: Vec<(String, String)>,
 }
 
 /// A state space.
@@ -211,6 +213,8 @@ pub struct Limits {
     pub min_blocks: Option<u32>,
     /// `.maxnreg`
     pub max_registers: Option<u32>,
+    /// `.reqnctapercluster`: blocks a cluster exactly, by dimension.
+    pub required_cluster: Option<[u32; 3]>,
 }
 
 /// One statement of a body.
@@ -301,7 +305,14 @@ pub enum Operand {
     Vector(Vec<Operand>),
     /// `p|q`: two destinations.
     Pair(Box<Operand>, Box<Operand>),
-    /// `(a, b)`: the results or arguments of a call.
+    /// `a+4`: a variable's address plus bytes.
+    Offset {
+        /// The variable.
+        name: String,
+        /// Bytes added.
+        offset: i64,
+    },
+    /// `(a, b)`: the results or arguments of a call. Or `[map, {x, y}]`: the address of a tensor and the coordinates in it.
     Group(Vec<Operand>),
     /// `_`: a destination that nobody wants.
     Sink,
