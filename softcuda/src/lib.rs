@@ -4,9 +4,11 @@
 //! Text becomes a module ([`ptx`]), a module becomes executable code, code runs on warps of 32 lanes, and the driver's calls
 //! drive it all. Each layer knows only those before it.
 
+pub mod driver;
 pub mod launch;
 pub mod memory;
 pub mod module;
 pub mod num;
 pub mod ptx;
 pub mod report;
+pub mod tensor;

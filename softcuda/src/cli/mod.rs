@@ -1,0 +1,30 @@
+//! The commands of `softcuda`. Each is a file with its `Args` and a function `run` that returns the exit code.
+//!
+//! To add a command: write `src/cli/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
+
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// Runs programs that use CUDA where there is no GPU, and checks what they do.
+#[derive(Debug, Parser)]
+#[command(name = "softcuda", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program on the software device.
+    Run(run::Args),
+}
+
+/// Runs the command.
+pub fn run(cli: Cli) -> u8 {
+    match cli.command {
+        Command::Run(args) => run::run(args),
+    }
+}
