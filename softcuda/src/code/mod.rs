@@ -127,6 +127,8 @@ pub enum Constant {
 pub struct FunctionCode {
     /// Its name.
     pub name: String,
+    /// What a pointer to it holds.
+    pub address: u64,
     /// First instruction.
     pub entry: u32,
     /// Its last instruction, the one that every return leads to.
@@ -164,13 +166,20 @@ pub struct Code {
     pub ordered: bool,
     /// log2 of the bytes that the shared-memory race check tells apart: the narrowest access of the code.
     pub granule: u32,
+    /// Start and end of the module's constant variables.
+    pub const_ranges: Vec<(u64, u64)>,
     /// Whether it has barriers that only some warps take part in.
     pub named_barriers: bool,
 }
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "code of {}, {} instructions", self.name, self.instrs.len())
+        write!(
+            f,
+            "code of {}, {} instructions",
+            self.name,
+            self.instrs.len()
+        )
     }
 }
 
@@ -180,7 +189,10 @@ impl Code {
         let site = self.sites[pc as usize];
         let mut text = format!("PTX line {}", site.line);
         if site.location.line != 0
-            && let Some((_, path)) = self.files.iter().find(|(index, _)| *index == site.location.file)
+            && let Some((_, path)) = self
+                .files
+                .iter()
+                .find(|(index, _)| *index == site.location.file)
         {
             let name = path.rsplit('/').next().unwrap_or(path);
             text.push_str(&format!(", {name}:{}", site.location.line));

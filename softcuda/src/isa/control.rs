@@ -3,9 +3,9 @@
 use super::movement::{local_bytes, read_string};
 use super::print;
 use crate::code::Class;
-use crate::code::lower::{Control, Lower, signature, u};
-use crate::code::opcode::Opcode;
 use crate::code::Instr;
+use crate::code::lower::{Arg, Control, Lower, signature, u};
+use crate::code::opcode::Opcode;
 use crate::machine::access::lanes;
 use crate::machine::rows::{Exec, Flow, LANES};
 use crate::machine::warp::Warp;
@@ -23,7 +23,11 @@ pub const JOIN: Exec = join;
 
 /// The last instruction of a kernel, or of a function.
 pub fn end_of(entry: bool) -> Exec {
-    if entry { end_of_kernel } else { end_of_function }
+    if entry {
+        end_of_kernel
+    } else {
+        end_of_function
+    }
 }
 
 /// Lowers one instruction of the family.
@@ -32,13 +36,17 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     match op.base {
         "bra" => {
             op.flag("uni");
-            let [Operand::Name(label)] = l.operands(i)? else { return Err(l.unknown(i)) };
+            let [Operand::Name(label)] = l.operands(i)? else {
+                return Err(l.unknown(i));
+            };
             l.emit(BRANCH, Class::Control, &[]).control = Control::Branch(vec![label.clone()]);
             Ok(())
         }
         "brx" if indexed => {
             op.flag("uni");
-            let [index, Operand::Name(list)] = l.operands(i)? else { return Err(l.unknown(i)) };
+            let [index, Operand::Name(list)] = l.operands(i)? else {
+                return Err(l.unknown(i));
+            };
             let Some(labels) = l.branch_list(list).cloned() else {
                 return Err(l.error(format!("{list} is not a list of branch targets")));
             };
@@ -84,7 +92,15 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         // Hints to the scheduler: a profiler's event, the wait for an earlier grid (complete before this one begins here), and the
         // share of registers.
         "pmevent" | "griddepcontrol" | "setmaxnreg" => {
-            for flag in ["mask", "wait", "launch_dependents", "inc", "dec", "sync", "aligned"] {
+            for flag in [
+                "mask",
+                "wait",
+                "launch_dependents",
+                "inc",
+                "dec",
+                "sync",
+                "aligned",
+            ] {
                 op.flag(flag);
             }
             l.emit(nothing, Class::Control, &[]);
@@ -102,12 +118,25 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             (results.iter().collect(), name, arguments.iter().collect())
         }
         [name, Operand::Group(arguments)] => (vec![], name, arguments.iter().collect()),
-        _ => return Err(l.error("calls through pointers are not supported".to_string())),
+        // Through a pointer: the last operand names a prototype, which the arguments repeat.
+        [name, Operand::Name(_)] => (vec![], name, vec![]),
+        [Operand::Group(results), name, Operand::Name(_)] => {
+            (results.iter().collect(), name, vec![])
+        }
+        [
+            Operand::Group(results),
+            name,
+            Operand::Group(arguments),
+            Operand::Name(_),
+        ] => (results.iter().collect(), name, arguments.iter().collect()),
+        [name, Operand::Group(arguments), Operand::Name(_)] => {
+            (vec![], name, arguments.iter().collect())
+        }
+        _ => return Err(l.unknown(i)),
     };
-    let Operand::Name(name) = name else { return Err(l.unknown(i)) };
-    if l.register_named(name).is_some() {
-        return Err(l.error("calls through pointers are not supported".to_string()));
-    }
+    let Operand::Name(name) = name else {
+        return Err(l.unknown(i));
+    };
     let mut places = |list: &[&Operand]| -> Result<Vec<u32>> {
         list.iter()
             .map(|operand| match operand {
@@ -115,14 +144,28 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
                     Some(place) if place.space == Space::Local => Ok(place.address as u32),
                     _ => Err(l.error(format!("{name} is not a parameter"))),
                 },
-                _ => Err(l.error("arguments that are not parameters are not supported".to_string())),
+                _ => {
+                    Err(l.error("arguments that are not parameters are not supported".to_string()))
+                }
             })
             .collect()
     };
     let (arguments, results) = (places(&arguments)?, places(&results)?);
+    // Numbers of arguments and results, then where the caller has them; where the callee has them is the callee's to say.
+    let mut extra = vec![arguments.len() as u32, results.len() as u32];
+    extra.extend(&arguments);
+    extra.extend(&results);
+    if let Some(pointer) = l.register_named(name) {
+        l.call_anything();
+        let pointer = Arg::Reg(pointer);
+        l.emit(call_pointer, Class::Control, &[u(pointer)]).extra = extra;
+        l.needs_join();
+        return Ok(());
+    }
     match (name.as_str(), arguments.len(), results.len()) {
         ("vprintf", 2, 1) => {
-            l.emit(print_exec, Class::Control, &[]).extra = vec![arguments[0], arguments[1], results[0]];
+            l.emit(print_exec, Class::Control, &[]).extra =
+                vec![arguments[0], arguments[1], results[0]];
             return Ok(());
         }
         ("__assertfail", 5, 0) => {
@@ -132,7 +175,9 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
         _ => {}
     }
     let Some((index, function)) = l.callee(name) else {
-        return Err(l.error(format!("{name} is called, but no function of this module has that name and a body")));
+        return Err(l.error(format!(
+            "{name} is called, but no function of this module has that name and a body"
+        )));
     };
     let (params, returns, _) = signature(function);
     if params.len() != arguments.len() || returns.len() != results.len() {
@@ -143,13 +188,6 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             arguments.len(),
             results.len()
         )));
-    }
-    let mut extra = vec![params.len() as u32, returns.len() as u32];
-    for (from, (to, bytes)) in arguments.iter().zip(params) {
-        extra.extend([*from, to, bytes]);
-    }
-    for (to, (from, bytes)) in results.iter().zip(returns) {
-        extra.extend([from, *to, bytes]);
     }
     let proto = l.emit(call_exec, Class::Control, &[]);
     proto.extra = extra;
@@ -174,7 +212,11 @@ unsafe fn branch(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     } else {
         w.diverge(&[(w.pc + 1, w.mask & !mask), (target, mask)], join)
     };
-    if back && flow == Flow::Jump && w.back_branch() { Flow::Yield } else { flow }
+    if back && flow == Flow::Jump && w.back_branch() {
+        Flow::Yield
+    } else {
+        flow
+    }
 }
 
 unsafe fn branch_indexed(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
@@ -207,7 +249,11 @@ unsafe fn branch_indexed(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     } else {
         w.diverge(&ways, join)
     };
-    if back && flow == Flow::Jump && w.back_branch() { Flow::Yield } else { flow }
+    if back && flow == Flow::Jump && w.back_branch() {
+        Flow::Yield
+    } else {
+        flow
+    }
 }
 
 unsafe fn join(w: &mut Warp, _: &Instr, _: u32) -> Flow {
@@ -244,25 +290,48 @@ unsafe fn sleep(w: &mut Warp, _: &Instr, _: u32) -> Flow {
 }
 
 unsafe fn call_exec(w: &mut Warp, i: &Instr, _: u32) -> Flow {
-    let wide = &w.code().wide[i.more as usize..];
-    let count = wide[0] as usize;
-    let mut arguments = [(0, 0, 0); 64];
-    if count > arguments.len() {
-        return w.fail(FaultKind::LaunchFailed, 0, "a call with more than 64 arguments");
+    w.call(i.imm as u32, i.more)
+}
+
+unsafe fn call_pointer(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: the row is the instruction's own.
+    let pointers: [u64; LANES] = unsafe { w.load(i.args[0]) };
+    let first = mask.trailing_zeros() as usize;
+    if lanes(mask).any(|l| pointers[l] != pointers[first]) {
+        // Lanes that call different functions do so one function after the other.
+        return super::warp::groups(w, &pointers, mask);
     }
-    for (n, argument) in arguments[..count].iter_mut().enumerate() {
-        *argument = (wide[2 + 3 * n], wide[3 + 3 * n], wide[4 + 3 * n]);
+    let code = w.code();
+    let Some(function) = code
+        .functions
+        .iter()
+        .position(|function| function.address == pointers[first])
+    else {
+        let text = format!("calls {:#x}, which is not a function", pointers[first]);
+        return w.fail(FaultKind::LaunchFailed, first as u32, &text);
+    };
+    let callee = &code.functions[function];
+    let (arguments, results) = (code.wide[i.more as usize], code.wide[i.more as usize + 1]);
+    if (callee.params.len() as u32, callee.results.len() as u32) != (arguments, results) {
+        let text = format!(
+            "calls {} with {arguments} arguments and {results} results",
+            callee.name
+        );
+        return w.fail(FaultKind::LaunchFailed, first as u32, &text);
     }
-    w.call(i.imm as u32, &arguments[..count])
+    w.call(function as u32, i.more)
 }
 
 unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let [format, arguments, result] = w.code().wide[i.more as usize..][..3] else { unreachable!("three offsets") };
+    let [format, arguments, result] = w.code().wide[i.more as usize..][..3] else {
+        unreachable!("three offsets")
+    };
     for lane in lanes(mask) {
         let format = u64::from_le_bytes(local_bytes(w, lane, format));
         let arguments = u64::from_le_bytes(local_bytes(w, lane, arguments));
-        let text = read_string(w, lane, format).and_then(|format| print::format(w, lane, &format, arguments));
-        let Some(text) = text else {
+        let text = read_string(w, lane, format)
+            .and_then(|format| print::format(w, lane, &format, arguments));
+        let Some((text, count)) = text else {
             let what = "printf is given a format or arguments that cannot be read";
             return w.fail(FaultKind::IllegalAddress, lane as u32, what);
         };
@@ -270,19 +339,34 @@ unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         unsafe { w.block() }.print(&text);
         let at = (w.local_base + result) as usize + lane * w.local_stride as usize;
         // SAFETY: the result's place is within the lane's local memory.
-        unsafe { w.local.as_mut_ptr().cast::<u8>().add(at).cast::<u32>().write_unaligned(text.len() as u32) };
+        unsafe {
+            w.local
+                .as_mut_ptr()
+                .cast::<u8>()
+                .add(at)
+                .cast::<u32>()
+                .write_unaligned(count)
+        };
     }
     Flow::Next
 }
 
 unsafe fn assert_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let [message, file, line, function] = w.code().wide[i.more as usize..][..4] else { unreachable!("four offsets") };
+    let [message, file, line, function] = w.code().wide[i.more as usize..][..4] else {
+        unreachable!("four offsets")
+    };
     let lane = mask.trailing_zeros() as usize;
     let text = |w: &mut Warp, at: u32| {
         let address = u64::from_le_bytes(local_bytes(w, lane, at));
-        read_string(w, lane, address).map_or("?".to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+        read_string(w, lane, address).map_or("?".to_string(), |bytes| {
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
     };
     let (message, file, function) = (text(w, message), text(w, file), text(w, function));
     let line = u32::from_le_bytes(local_bytes(w, lane, line));
-    w.fail(FaultKind::Assert, lane as u32, &format!("{file}:{line}: {function}: assertion `{message}` failed"))
+    w.fail(
+        FaultKind::Assert,
+        lane as u32,
+        &format!("{file}:{line}: {function}: assertion `{message}` failed"),
+    )
 }

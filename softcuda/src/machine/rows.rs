@@ -56,10 +56,9 @@ impl Slot for u64 {
 pub enum Isa {
     /// Whatever the compiler's baseline is.
     Baseline,
-    /// AVX2 with FMA and half-precision conversions.
+    /// AVX2 with FMA and half-precision conversions. (Rows are four of its vectors; with the two of AVX-512 the loops are hardly
+    /// faster, and the crate takes half as long again to build.)
     Avx2,
-    /// AVX-512 (F, BW, DQ, VL, CD).
-    Avx512,
 }
 
 /// The widest that this host has.
@@ -74,15 +73,8 @@ pub fn isa() -> Isa {
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("popcnt")
                 && is_x86_feature_detected!("lzcnt");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512cd");
-            match (avx2, avx512) {
-                (true, true) => return Isa::Avx512,
-                (true, false) => return Isa::Avx2,
-                _ => {}
+            if avx2 {
+                return Isa::Avx2;
             }
         }
         Isa::Baseline
@@ -92,12 +84,6 @@ pub fn isa() -> Isa {
 /// Compiles `$body`, a generic `unsafe fn(&mut Warp, &Instr, u32) -> Flow`, for each instruction set, and picks one.
 macro_rules! versions {
     ($body:ident < $($g:ident),* > where { $($bounds:tt)* }) => {{
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
-        unsafe fn avx512<$($g),*>(w: &mut Warp, i: &Instr, mask: u32) -> Flow where $($bounds)* {
-            // SAFETY: passed on to the caller.
-            unsafe { $body::<$($g),*>(w, i, mask) }
-        }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
         unsafe fn avx2<$($g),*>(w: &mut Warp, i: &Instr, mask: u32) -> Flow where $($bounds)* {
@@ -110,8 +96,6 @@ macro_rules! versions {
         }
         match $crate::machine::rows::isa() {
             #[cfg(target_arch = "x86_64")]
-            $crate::machine::rows::Isa::Avx512 => avx512::<$($g),*> as Exec,
-            #[cfg(target_arch = "x86_64")]
             $crate::machine::rows::Isa::Avx2 => avx2::<$($g),*> as Exec,
             _ => baseline::<$($g),*> as Exec,
         }
@@ -122,7 +106,12 @@ pub(crate) use versions;
 /// The one value of a function type or closure that captures nothing.
 #[inline(always)]
 pub fn the<F>() -> F {
-    const { assert!(size_of::<F>() == 0, "an operation on lanes captures nothing") };
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "an operation on lanes captures nothing"
+        )
+    };
     // SAFETY: the type has no bytes, so there is nothing to be uninitialised; a value was given to the builder, so it exists.
     unsafe { std::mem::zeroed() }
 }
@@ -130,7 +119,11 @@ pub fn the<F>() -> F {
 /// d = f(a) in every lane. Operands: d, a.
 pub fn unary<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -149,7 +142,11 @@ pub fn unary<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(_: F) -> Exec {
 /// d = f(a, b) in every lane. Operands: d, a, b.
 pub fn binary<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -192,7 +189,9 @@ pub fn ternary<A: Slot, B: Slot, C: Slot, D: Slot, F: Fn(A, B, C) -> D + Copy>(_
 }
 
 /// d = f(a, b, c, e) in every lane, for the rare operation with four sources. Operands: d, a, b, c, and e in `wide`.
-pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(_: F) -> Exec {
+pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(
+    _: F,
+) -> Exec {
     #[inline(always)]
     unsafe fn body<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(
         w: &mut Warp,
@@ -220,7 +219,11 @@ pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E)
 /// p = f(a, b) in every lane, p a predicate. Operands: p, a, b.
 pub fn compare<A: Slot, F: Fn(A, A) -> bool + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, F: Fn(A, A) -> bool + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, F: Fn(A, A) -> bool + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -259,7 +262,11 @@ pub fn test<A: Slot, F: Fn(A) -> bool + Copy>(_: F) -> Exec {
 /// d = f(p, a, b) in every lane, p a predicate. Operands: d, a, b, p.
 pub fn select<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {

@@ -142,13 +142,7 @@ impl Device {
             );
             params[param.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
         }
-        launch(
-            &self.memory,
-            kernel,
-            grid,
-            &params,
-            &self.options,
-        )
+        launch(&self.memory, kernel, grid, &params, &self.options)
     }
 }
 
