@@ -148,11 +148,10 @@ pub fn alloc_host(bytes: u64, flags: u32) -> Result<u64, Code> {
     allocate(&mut driver, context, bytes, Owner::Host, flags)
 }
 
-/// Takes the driver to the end of all work of the contexts that could use the memory.
-fn settle(mut driver: Guard, address: u64) -> Result<Guard, Code> {
+/// Waits for all work of the context that the memory belongs to.
+fn settle(driver: Guard, address: u64) -> Result<Guard, Code> {
     let context = driver.held.get(&address).map(|held| held.context);
     let context = context.map_or_else(|| driver.current(), Ok)?;
-    driver.refuse_context_wide(context)?;
     let points = driver.ends(context);
     finish(driver, context, &points)
 }
