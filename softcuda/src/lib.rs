@@ -8,5 +8,7 @@ pub mod driver;
 pub mod launch;
 pub mod memory;
 pub mod module;
+pub mod num;
 pub mod ptx;
 pub mod report;
+pub mod tensor;
