@@ -195,28 +195,22 @@ impl Driver {
         })
     }
 
-    /// Threads that a block of a kernel can have.
+    /// Threads that a block of a kernel can have: whole warps, or just what the kernel limits itself to.
     pub fn most_threads(&self, kernel: &Kernel) -> u32 {
         let asked = kernel.limits.required_threads.or(kernel.limits.max_threads);
         let asked = asked.map_or(BLOCK_THREADS, |[x, y, z]| {
             x.saturating_mul(y).saturating_mul(z).min(BLOCK_THREADS)
         });
-        let fits = |threads: &u32| {
-            !Block {
-                threads: *threads,
-                registers: kernel.registers,
-                shared: 0,
-            }
-            .exceeds_registers()
+        let block = |threads| Block {
+            threads,
+            registers: kernel.registers,
+            shared: 0,
         };
-        (1..=asked / 32)
-            .rev()
-            .map(|warps| warps * 32)
-            .find(fits)
-            .map_or(
-                asked.min(32),
-                |most| if most + 32 > asked { asked } else { most },
-            )
+        let warps = (1..=asked / 32).rev().map(|warps| warps * 32);
+        let mut sizes = std::iter::once(asked).chain(warps);
+        sizes
+            .find(|&threads| !block(threads).exceeds_registers())
+            .unwrap_or(0)
     }
 }
 

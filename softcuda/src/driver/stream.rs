@@ -325,10 +325,7 @@ impl Driver {
                 Ok(())
             }
             &Action::Free(address) => {
-                self.held.remove(&address);
-                let memory = self.memory_of(address).cloned();
-                let freed = memory.map(|memory| memory.free(address));
-                if let Some(Err(error)) = freed {
+                if let Err(error) = self.give_back(address) {
                     findings::misuse(&error.to_string());
                 }
                 Ok(())
