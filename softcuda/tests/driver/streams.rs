@@ -388,3 +388,126 @@ fn page_locked_memory_is_not_freed_under_a_copy() {
     let Some(outcome) = outcome else { return };
     outcome.reported("misuse", "still in use by a copy");
 }
+
+/// A chain of copies over many streams, each after the one before by an event, ends as if they had run one by one.
+#[test]
+fn a_chain_over_many_streams_runs_in_its_order() {
+    let outcome = device(
+        "streams::a_chain_over_many_streams_runs_in_its_order",
+        &[],
+        || {
+            begin();
+            let streams = [null_mut(), stream(0), stream(0), stream(1), stream(1)];
+            let memory = alloc(16 * 4);
+            let mut expected: [u32; 16] = std::array::from_fn(|index| index as u32);
+            assert_eq!(
+                cu!(cuMemcpyHtoD_v2(memory, expected.as_ptr().cast(), 64)),
+                0
+            );
+            assert_eq!(cu!(cuCtxSynchronize()), 0);
+            let mut random = 1_u64;
+            let mut choose = |bound: u64| {
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                (random >> 33) % bound
+            };
+            let mut last = event();
+            for step in 0..3000 {
+                let stream = streams[choose(5) as usize];
+                let (to, from) = (choose(16), choose(16));
+                assert_eq!(cu!(cuStreamWaitEvent(stream, last, 0)), 0);
+                if step % 7 == 0 {
+                    assert_eq!(cu!(cuMemsetD32Async(memory + to * 4, step, 1, stream)), 0);
+                    expected[to as usize] = step;
+                } else {
+                    assert_eq!(
+                        cu!(cuMemcpyDtoDAsync_v2(
+                            memory + to * 4,
+                            memory + from * 4,
+                            4,
+                            stream
+                        )),
+                        0
+                    );
+                    expected[to as usize] = expected[from as usize];
+                }
+                if choose(50) == 0 {
+                    assert!([0, 600].contains(&cu!(cuStreamQuery(streams[choose(5) as usize]))));
+                }
+                let next = event();
+                assert_eq!(cu!(cuEventRecord(next, stream)), 0);
+                assert_eq!(cu!(cuEventDestroy_v2(last)), 0);
+                last = next;
+            }
+            assert_eq!(cu!(cuEventSynchronize(last)), 0);
+            let mut numbers = [0_u32; 16];
+            assert_eq!(
+                cu!(cuMemcpyDtoHAsync_v2(
+                    numbers.as_mut_ptr().cast(),
+                    memory,
+                    64,
+                    streams[3]
+                )),
+                0
+            );
+            assert_eq!(numbers, expected);
+            free(memory);
+            end();
+        },
+    );
+    let Some(outcome) = outcome else { return };
+    outcome.clean();
+}
+
+#[test]
+fn threads_share_the_driver() {
+    let outcome = device("streams::threads_share_the_driver", &[], || {
+        let context = begin() as usize;
+        let work = move |thread: u32| {
+            assert_eq!(cu!(cuCtxSetCurrent(context as *mut _)), 0);
+            let stream = stream(thread % 2);
+            let host = pinned(1);
+            for round in 0..200 {
+                let number = thread * 1000 + round;
+                let mut a = 0;
+                assert_eq!(cu!(cuMemAllocAsync(&mut a, 4, stream)), 0);
+                assert_eq!(cu!(cuMemsetD32Async(a, number, 1, stream)), 0);
+                assert_eq!(
+                    cu!(cuLaunchHostFunc(
+                        stream,
+                        Some(count),
+                        std::ptr::without_provenance_mut(1)
+                    )),
+                    0
+                );
+                assert_eq!(
+                    cu!(cuMemcpyDtoHAsync_v2(host.as_mut_ptr().cast(), a, 4, stream)),
+                    0
+                );
+                assert_eq!(cu!(cuMemFreeAsync(a, stream)), 0);
+                if round % 5 == 0 {
+                    assert_eq!(cu!(cuCtxSynchronize()), 0);
+                } else {
+                    assert_eq!(cu!(cuStreamSynchronize(stream)), 0);
+                }
+                assert_eq!(look(host), number);
+            }
+            free_pinned(host);
+            assert_eq!(cu!(cuStreamDestroy_v2(stream)), 0);
+        };
+        let threads: Vec<_> = (0..8)
+            .map(|thread| std::thread::spawn(move || work(thread)))
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(CALLS.load(Ordering::SeqCst), 8 * 200);
+        let (mut left, mut total) = (0, 0);
+        assert_eq!(cu!(cuMemGetInfo_v2(&mut left, &mut total)), 0);
+        assert_eq!(left, total);
+        end();
+    });
+    let Some(outcome) = outcome else { return };
+    outcome.clean();
+}
