@@ -63,7 +63,6 @@ pub struct Held {
 }
 
 /// Everything that the driver knows.
-#[derive(Debug)]
 pub struct Driver {
     /// What the environment asked for.
     pub config: Config,

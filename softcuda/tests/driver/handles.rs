@@ -11,7 +11,7 @@ fn nothing_works_before_it_should() {
         let mut number = 0;
         let mut address = 0;
         assert_eq!(cu!(cuDriverGetVersion(&mut number)), 0);
-        assert_eq!(number, 13000);
+        assert_eq!(number, 13050);
         assert_eq!(cu!(cuDeviceGetCount(&mut number)), 3);
         assert_eq!(cu!(cuMemAlloc_v2(&mut address, 4)), 3);
         assert_eq!(cu!(cuInit(1)), 1);

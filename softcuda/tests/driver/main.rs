@@ -5,6 +5,7 @@
 
 mod capture;
 mod handles;
+mod kernels;
 mod memory;
 mod modules;
 mod program;

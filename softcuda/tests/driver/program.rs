@@ -1,6 +1,7 @@
 //! A program written with cudarc's safe interface.
 
-use cudarc::driver::{CudaContext, sys};
+use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg, sys};
+use cudarc::nvrtc::Ptx;
 
 #[test]
 fn a_cudarc_program_runs_unmodified() {
@@ -105,4 +106,27 @@ fn event_tracking_breaks_the_isolation_of_a_capture() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn kernels_are_launched_with_cudarc() {
+    let outcome = super::device("program::kernels_are_launched_with_cudarc", &[], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.new_stream().unwrap();
+        let module = context
+            .load_module(Ptx::from_src(include_str!("kernels.ptx")))
+            .unwrap();
+        let store = module.load_function("store").unwrap();
+        let mut numbers = stream.alloc_zeros::<u32>(1000).unwrap();
+        let (v, n) = (5_u32, 1000_u32);
+        let mut launch = stream.launch_builder(&store);
+        launch.arg(&mut numbers).arg(&v).arg(&n);
+        // SAFETY: the kernel writes n numbers.
+        unsafe { launch.launch(LaunchConfig::for_num_elems(1000)) }.unwrap();
+        let expected: Vec<u32> = (5..1005).collect();
+        assert_eq!(stream.clone_dtoh(&numbers).unwrap(), expected);
+        assert!(module.load_function("none").is_err());
+    });
+    let Some(outcome) = outcome else { return };
+    outcome.clean();
 }
