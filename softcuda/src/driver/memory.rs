@@ -310,7 +310,7 @@ pub fn device_pointer(address: u64, flags: u32) -> Result<u64, Code> {
     }
     match driver.allocation(address) {
         Some(allocation) if allocation.owner == Owner::Host => Ok(address),
-        _ if driver.pinned(address, 1)? => {
+        None if driver.pinned(address, 1)? => {
             findings::note("kernels cannot reach registered memory here; allocate it page-locked");
             Err(Code::NOT_SUPPORTED)
         }

@@ -518,3 +518,44 @@ fn a_captured_kernel_keeps_its_parameters() {
         outcome.stderr
     );
 }
+
+#[test]
+fn what_a_kernel_prints_comes_with_the_wait() {
+    let outcome = device(
+        "kernels::what_a_kernel_prints_comes_with_the_wait",
+        &[],
+        || {
+            begin();
+            assert_eq!(
+                launch(function(load(), c"print"), (1, 2, 0), null_mut(), &mut []),
+                0
+            );
+            println!("before");
+            assert_eq!(cu!(cuCtxSynchronize()), 0);
+            println!("after");
+            end();
+        },
+    );
+    let Some(outcome) = outcome else { return };
+    outcome.clean();
+    assert!(
+        outcome.stdout.contains("before\nhi\nhi\nafter\n"),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
+fn a_kernel_that_never_ends_is_ended() {
+    let outcome = device(
+        "kernels::a_kernel_that_never_ends_is_ended",
+        &[("SOFTCUDA_TIMEOUT", "1")],
+        || {
+            fault(702, |module| {
+                launch(function(module, c"forever"), (1, 1, 0), null_mut(), &mut [])
+            });
+        },
+    );
+    let Some(outcome) = outcome else { return };
+    outcome.reported("fault", "CUDA_ERROR_LAUNCH_TIMEOUT");
+}

@@ -19,6 +19,7 @@ use std::ptr::null_mut;
 /// How a body's process ended.
 struct Outcome {
     code: i32,
+    stdout: String,
     stderr: String,
 }
 
@@ -75,6 +76,7 @@ fn device(test: &str, settings: &[(&str, &str)], body: impl FnOnce()) -> Option<
     assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
     Some(Outcome {
         code: status.code().unwrap(),
+        stdout,
         stderr,
     })
 }
