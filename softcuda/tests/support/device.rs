@@ -37,6 +37,7 @@ impl Device {
             count: false,
             capability: (target / 10, target % 10),
             stack: 1 << 14,
+            timeout: Some(std::time::Duration::from_secs(60)),
         };
         Device {
             memory,
@@ -143,7 +144,6 @@ impl Device {
         }
         launch(
             &self.memory,
-            &self.module,
             kernel,
             grid,
             &params,
