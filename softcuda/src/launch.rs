@@ -1,8 +1,20 @@
 //! One launch of a kernel: a grid of blocks over the host's threads.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::code::lower::DYNAMIC_SHARED;
+use crate::code::{Code, Constant};
+use crate::counters::Counts;
+use crate::machine::block::{Block, Shared, Turn, Worker};
+use crate::machine::global::GlobalRaces;
+use crate::machine::rows::LANES;
+use crate::machine::warp::Line16;
 use crate::memory::Memory;
-use crate::module::{Kernel, Module};
-use crate::report::{Fault, Finding};
+use crate::module::Kernel;
+use crate::report::{Fault, Finding, FindingKind};
 
 /// The shape of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +55,8 @@ pub struct Options {
     pub capability: (u32, u32),
     /// Bytes of stack a thread has for calls (the driver's limit `CU_LIMIT_STACK_SIZE`).
     pub stack: u32,
+    /// Longest time that a launch may take; a kernel that never ends is ended then.
+    pub timeout: Option<Duration>,
 }
 
 /// What a launch leaves beside its effects on memory.
@@ -54,19 +68,203 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// What `printf` wrote, blocks in order.
     pub output: Vec<u8>,
+    /// What it did in numbers; instructions only where [`Options::count`] asks.
+    pub counts: Counts,
 }
 
-/// Runs `kernel` of `module` over `grid`. `params` holds the parameters at the offsets that [`Kernel::params`] gives.
+/// Runs `kernel` of its module over `grid`. `params` holds the parameters at the offsets that [`Kernel::params`] gives.
 ///
 /// The grid must be within the device's limits and the kernel's: the driver layer checks them first.
-pub fn launch(
-    memory: &Memory,
-    module: &Module,
-    kernel: &Kernel,
-    grid: &Grid,
-    params: &[u8],
-    options: &Options,
-) -> Outcome {
-    let _ = (memory, module, kernel, grid, params, options);
-    Outcome::default()
+pub fn launch(memory: &Memory, kernel: &Kernel, grid: &Grid, params: &[u8], options: &Options) -> Outcome {
+    let code = &*kernel.code;
+    let view = memory.view();
+    let races = options.checks.global_races.then(|| GlobalRaces::new(view.ranges().iter().copied()));
+    let shared_bytes = kernel.static_shared.next_multiple_of(if grid.dynamic_shared > 0 { 16 } else { 1 });
+    let explain = |address: u64, bytes: u64| memory.explain(address, bytes);
+    let shared = Shared {
+        code,
+        params,
+        view,
+        shadow_offset: memory.shadow_offset(),
+        explain: &explain,
+        grid: *grid,
+        options: *options,
+        shared_bytes: shared_bytes + grid.dynamic_shared,
+        deadline: options.timeout.map(|timeout| Instant::now() + timeout),
+        global: races.as_ref(),
+    };
+    let mut constants = constants(code, params, shared_bytes as u64);
+    let constants = Constants(constants.as_mut_ptr().cast());
+    let blocks = grid.blocks.iter().map(|&n| n as u64).product::<u64>();
+    let order = (options.seed != 0).then(|| shuffled(blocks, options.seed));
+    let queue = Queue { next: AtomicU64::new(0), blocks, order, failed: AtomicU64::new(u64::MAX), fault: Mutex::new(None) };
+    // Atomics whose outcome depends on the order of blocks: in order, on one thread, so that it is always the same.
+    let one = code.ordered || options.checks.global_races;
+    let threads = if one { 1 } else { options.threads.clamp(1, blocks.max(1) as usize) };
+    let work = || {
+        let mut worker = Worker::new(code.instrs.len());
+        if options.count {
+            run_blocks::<true>(&shared, &constants, &queue, &mut worker);
+        } else {
+            run_blocks::<false>(&shared, &constants, &queue, &mut worker);
+        }
+        worker
+    };
+    let workers: Vec<Worker> = if threads == 1 {
+        vec![work()]
+    } else {
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut workers = vec![work()];
+            workers.extend(others.into_iter().map(|other| match other.join() {
+                Ok(worker) => worker,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }));
+            workers
+        })
+    };
+    let mut outcome = Outcome { fault: queue.fault.into_inner().unwrap_or_else(|p| p.into_inner()).map(|(_, f)| f), ..Outcome::default() };
+    let mut findings: BTreeMap<(FindingKind, u32), (u64, String)> = BTreeMap::new();
+    let mut output = Vec::new();
+    for worker in workers {
+        outcome.counts.add(&worker.counts);
+        for (key, found) in worker.findings {
+            let first = findings.entry(key).or_insert_with(|| found.clone());
+            if found.0 < first.0 {
+                *first = found;
+            }
+        }
+        output.extend(worker.output);
+    }
+    outcome.findings = findings.into_iter().map(|((kind, _), (_, message))| Finding { kind, message }).collect();
+    output.sort_by_key(|(block, _)| *block);
+    outcome.output = output.into_iter().flat_map(|(_, text)| text).collect();
+    outcome
+}
+
+/// The constant rows, which no block writes.
+struct Constants(*mut u8);
+
+// SAFETY: the rows are only read while blocks run.
+unsafe impl Sync for Constants {}
+
+/// Blocks that wait to be run.
+struct Queue {
+    next: AtomicU64,
+    blocks: u64,
+    order: Option<Vec<u32>>,
+    /// Place in the order of the first block that failed.
+    failed: AtomicU64,
+    fault: Mutex<Option<(u64, Fault)>>,
+}
+
+impl Queue {
+    /// The next block: its place in the order and its index. None that comes after one that failed.
+    fn take(&self) -> Option<(u64, u64)> {
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        if place >= self.blocks || place > self.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some((place, self.order.as_ref().map_or(place, |order| order[place as usize] as u64)))
+    }
+
+    fn fail(&self, place: u64, fault: Fault) {
+        self.failed.fetch_min(place, Ordering::Relaxed);
+        let mut first = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if first.as_ref().is_none_or(|(other, _)| place < *other) {
+            *first = Some((place, fault));
+        }
+    }
+}
+
+/// Blocks that one thread has begun at a time, for kernels whose blocks wait for each other.
+const RESIDENT: usize = 64;
+
+fn run_blocks<const COUNT: bool>(shared: &Shared, constants: &Constants, queue: &Queue, worker: &mut Worker) {
+    let worker: *mut Worker = worker;
+    // Blocks that spin, oldest first; and one to use again.
+    let mut resident: VecDeque<Box<Block>> = VecDeque::new();
+    let mut spare: Option<Box<Block>> = None;
+    let limit = if shared.grid.cooperative { usize::MAX } else { RESIDENT };
+    loop {
+        let fresh = if resident.len() < limit { queue.take() } else { None };
+        let mut block = match fresh {
+            Some((place, linear)) => {
+                let mut block = spare.take().unwrap_or_default();
+                // SAFETY: all three outlive this function, and the block stays in its box.
+                unsafe { block.start(shared, constants.0, worker, linear, place) };
+                block
+            }
+            None => match resident.pop_front() {
+                Some(block) => block,
+                None => return,
+            },
+        };
+        match block.run::<COUNT>() {
+            Turn::Done => spare = Some(block),
+            Turn::Spinning => {
+                if block.place > queue.failed.load(Ordering::Relaxed) {
+                    return;
+                }
+                resident.push_back(block);
+            }
+            Turn::Fault(fault) => {
+                queue.fail(block.place, fault);
+                // Blocks before it may still run into an earlier fault.
+                resident.retain(|other| other.place < block.place);
+                if resident.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The constant rows of a launch.
+fn constants(code: &Code, params: &[u8], dynamic_shared: u64) -> Vec<Line16> {
+    let mut rows = vec![Line16([0; 16]); (code.constant_bytes as usize).div_ceil(16)];
+    let base: *mut u8 = rows.as_mut_ptr().cast();
+    for &(constant, offset) in &code.constants {
+        let (bits, long) = match constant {
+            Constant::Pred(holds) => {
+                // SAFETY: the rows were made large enough for all constants.
+                unsafe { base.add(offset as usize).cast::<u32>().write(if holds { u32::MAX } else { 0 }) };
+                continue;
+            }
+            Constant::Word(bits) => (bits as u64, false),
+            Constant::Long(bits) => (bits, true),
+            Constant::Param { offset: DYNAMIC_SHARED, .. } => (dynamic_shared, true),
+            Constant::Param { offset, bytes, signed, long } => {
+                let mut value = [0; 8];
+                value[..bytes as usize].copy_from_slice(&params[offset as usize..][..bytes as usize]);
+                let shift = 64 - 8 * bytes as u32;
+                let bits = u64::from_le_bytes(value) << shift;
+                (if signed { (bits as i64 >> shift) as u64 } else { bits >> shift }, long)
+            }
+        };
+        // SAFETY: as above.
+        unsafe {
+            if long {
+                base.add(offset as usize).cast::<[u64; LANES]>().write([bits; LANES]);
+            } else {
+                base.add(offset as usize).cast::<[u32; LANES]>().write([bits as u32; LANES]);
+            }
+        }
+    }
+    rows
+}
+
+/// Block indices in an order that the seed gives.
+fn shuffled(blocks: u64, seed: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..blocks as u32).collect();
+    let mut state = seed;
+    for at in (1..order.len()).rev() {
+        // splitmix64
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        order.swap(at, ((z ^ z >> 31) % (at as u64 + 1)) as usize);
+    }
+    order
 }

@@ -4,8 +4,12 @@
 //! Text becomes a module ([`ptx`]), a module becomes executable code, code runs on warps of 32 lanes, and the driver's calls
 //! drive it all. Each layer knows only those before it.
 
+pub mod code;
+pub mod counters;
 pub mod driver;
+pub mod isa;
 pub mod launch;
+pub mod machine;
 pub mod memory;
 pub mod module;
 pub mod num;

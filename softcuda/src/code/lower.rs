@@ -266,6 +266,9 @@ pub struct Lower<'k, 'm> {
     site: Site,
     guard: Option<(u32, bool)>,
     fresh_labels: usize,
+    /// Instructions that lanes may run in groups, which meet again behind it.
+    pub joins_after: Vec<usize>,
+    carry: Option<Arg>,
 }
 
 type Result<T> = std::result::Result<T, LoadError>;
@@ -285,6 +288,8 @@ impl<'k, 'm> Lower<'k, 'm> {
             site: Site { line: function.line, ..Site::default() },
             guard: None,
             fresh_labels: 0,
+            joins_after: Vec::new(),
+            carry: None,
         };
         if function.entry {
             let (places, _) = kernel_params(function);
@@ -530,8 +535,7 @@ impl<'k, 'm> Lower<'k, 'm> {
                 }
                 return Err(self.error(format!("{name} is not declared")));
             }
-            Operand::Address { base: Some(name), offset } if self.register_named(name).is_none() => {
-                // `mov.u64 %rd, var+8` reads as an address.
+            Operand::Offset { name, offset } => {
                 let Some(place) = self.place(name) else {
                     return Err(self.error(format!("{name} is not declared")));
                 };
@@ -687,6 +691,23 @@ impl<'k, 'm> Lower<'k, 'm> {
         Ok(())
     }
 
+    /// Lanes may run the last instruction in groups: they meet again behind it.
+    pub fn needs_join(&mut self) {
+        self.joins_after.push(self.protos.len() - 1);
+    }
+
+    /// The predicate that holds the carry of extended-precision arithmetic.
+    pub fn carry_register(&mut self) -> Arg {
+        match self.carry {
+            Some(carry) => carry,
+            None => {
+                let carry = self.temporary(Width::Pred);
+                self.carry = Some(carry);
+                carry
+            }
+        }
+    }
+
     /// The function that a call names.
     pub fn callee(&mut self, name: &str) -> Option<(u32, &'m Function)> {
         self.kernel.callee(name)
@@ -730,6 +751,7 @@ pub fn describe(operand: &Operand) -> String {
         Operand::Vector(_) => "a vector".to_string(),
         Operand::Pair(..) => "a pair".to_string(),
         Operand::Group(_) => "a list".to_string(),
+        Operand::Offset { name, offset } => format!("{name}{offset:+}"),
         Operand::Sink => "_".to_string(),
     }
 }

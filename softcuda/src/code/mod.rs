@@ -1,6 +1,7 @@
 //! Executable code: a kernel and the functions it calls, lowered from PTX to instructions that run on rows of 32 lanes.
 
 pub mod allocate;
+pub mod assemble;
 pub mod flow;
 pub mod lower;
 pub mod opcode;
@@ -165,6 +166,12 @@ pub struct Code {
     pub granule: u32,
     /// Whether it has barriers that only some warps take part in.
     pub named_barriers: bool,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "code of {}, {} instructions", self.name, self.instrs.len())
+    }
 }
 
 impl Code {

@@ -1,6 +1,7 @@
 //! The environment variables that shape the device. All names begin with `SOFTCUDA_`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::chip::Chip;
 use super::inject::Failures;
@@ -30,9 +31,11 @@ pub struct Config {
     pub report: Option<PathBuf>,
     /// Whether a finding makes the next synchronisation fail, by `SOFTCUDA_STRICT` (0).
     pub strict: bool,
+    /// Longest time that a launch may take, by `SOFTCUDA_TIMEOUT` in seconds (600; 0: for ever).
+    pub timeout: Option<Duration>,
     /// Calls that fail on purpose, by `SOFTCUDA_FAIL`.
     pub failures: Failures,
-    /// The driver's version as `cuDriverGetVersion` gives it, by `SOFTCUDA_DRIVER` (13.0).
+    /// The driver's version as `cuDriverGetVersion` gives it, by `SOFTCUDA_DRIVER` (13.5).
     pub driver: u32,
 }
 
@@ -92,10 +95,10 @@ impl Config {
             checks(&text).map_err(|word| format!("{name}: `{word}` is none of {CHECKS}"))?;
         let (name, text) = value("FAIL", "");
         let failures = Failures::parse(&text).map_err(|why| format!("{name}={text}: {why}"))?;
-        let (name, text) = value("DRIVER", "13.0");
+        let (name, text) = value("DRIVER", "13.5");
         let driver = pair(&text).filter(|&(major, minor)| (11..100).contains(&major) && minor < 10);
         let (major, minor) =
-            driver.ok_or_else(|| format!("{name}={text} is not a version such as 13.0"))?;
+            driver.ok_or_else(|| format!("{name}={text} is not a version such as 13.5"))?;
         Ok(Config {
             chip,
             memory,
@@ -109,6 +112,9 @@ impl Config {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             strict: flag("STRICT")?,
+            timeout: Some(number("TIMEOUT", "600")?)
+                .filter(|&seconds| seconds > 0)
+                .map(Duration::from_secs),
             failures,
             driver: major * 1000 + minor * 10,
         })

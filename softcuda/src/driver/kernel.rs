@@ -144,11 +144,11 @@ impl Driver {
             count: config.count,
             capability: config.chip.capability,
             stack,
+            timeout: config.timeout,
         };
         let memory = &self.devices[device].memory;
         let outcome = launch::launch(
             memory,
-            &launch.code.0,
             &launch.kernel,
             &launch.grid,
             &launch.params,

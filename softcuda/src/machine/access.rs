@@ -122,10 +122,11 @@ impl Place for Global {
         let (low, high) = extent(addresses, mask);
         // SAFETY: no other reference to the block is in use.
         let block = unsafe { w.block() };
+        let launch = block.launch();
         let touched = &mut block.worker().touched[w.pc as usize];
         if low < touched.0 || high + bytes as u64 > touched.1 {
             // Another allocation than last time, or several, or none.
-            let view = &block.launch().view;
+            let view = &launch.view;
             for l in lanes(mask) {
                 match view.find(addresses[l]) {
                     Some((start, end)) if addresses[l] + bytes as u64 <= end => *touched = (start, end),
@@ -133,7 +134,6 @@ impl Place for Global {
                 }
             }
         }
-        let launch = block.launch();
         let checks = launch.options.checks;
         if checks.initialised {
             // SAFETY: the range was just checked; its shadow lies at the same distance everywhere.

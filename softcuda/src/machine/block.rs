@@ -1,6 +1,7 @@
 //! A block: warps that share memory and barriers, run in turns on one host thread.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::time::Instant;
 
 use super::rows::{Flow, LANES};
 use super::shadow::{Races, WARPS};
@@ -9,7 +10,7 @@ use crate::code::Code;
 use crate::counters::Counts;
 use crate::launch::{Grid, Options};
 use crate::memory::View;
-use crate::report::{Fault, FaultKind, Finding, FindingKind};
+use crate::report::{Fault, FaultKind, FindingKind};
 
 /// What all blocks of a launch share. Only read while they run.
 pub struct Shared<'a> {
@@ -29,6 +30,8 @@ pub struct Shared<'a> {
     pub options: Options,
     /// Bytes of shared memory of a block, static and dynamic.
     pub shared_bytes: u32,
+    /// When the launch has run too long.
+    pub deadline: Option<Instant>,
     /// What blocks did to global memory, for the race check.
     pub global: Option<&'a super::global::GlobalRaces>,
 }
@@ -39,9 +42,8 @@ pub struct Worker {
     pub counts: Counts,
     /// For each instruction, the allocation that it last touched.
     pub touched: Vec<(u64, u64)>,
-    /// What the checks found.
-    pub findings: Vec<Finding>,
-    seen: HashSet<(FindingKind, u32)>,
+    /// What the checks found: for each kind and instruction, the first block in order and the words.
+    pub findings: HashMap<(FindingKind, u32), (u64, String)>,
     /// What `printf` wrote, by block.
     pub output: Vec<(u64, Vec<u8>)>,
 }
@@ -52,8 +54,7 @@ impl Worker {
         Worker {
             counts: Counts::default(),
             touched: vec![(0, 0); instructions],
-            findings: Vec::new(),
-            seen: HashSet::new(),
+            findings: HashMap::new(),
             output: Vec::new(),
         }
     }
@@ -84,6 +85,8 @@ pub struct Block {
     pub index: [u32; 3],
     /// Its index in one number, x fastest.
     pub linear: u64,
+    /// Its place in the order of this launch.
+    pub place: u64,
     shared: *const Shared<'static>,
     worker: *mut Worker,
     /// Shared memory.
@@ -99,7 +102,6 @@ pub struct Block {
     arrivals: [Arrivals; 16],
     warps: Vec<Warp>,
     done: Vec<bool>,
-    constants: Vec<Line16>,
     random: u64,
     text: Vec<u8>,
 }
@@ -110,6 +112,7 @@ impl Block {
         Block {
             index: [0; 3],
             linear: 0,
+            place: 0,
             shared: std::ptr::null(),
             worker: std::ptr::null_mut(),
             memory: Vec::new(),
@@ -120,7 +123,6 @@ impl Block {
             arrivals: [Arrivals::default(); 16],
             warps: Vec::new(),
             done: Vec::new(),
-            constants: Vec::new(),
             random: 0,
             text: Vec::new(),
         }
@@ -130,10 +132,11 @@ impl Block {
     ///
     /// # Safety
     /// `shared`, `constants` and `worker` outlive the block's run, and it does not move meanwhile.
-    pub unsafe fn start(&mut self, shared: &Shared, constants: &[Line16], worker: *mut Worker, linear: u64) {
+    pub unsafe fn start(&mut self, shared: &Shared, constants: *mut u8, worker: *mut Worker, linear: u64, place: u64) {
         let [x, y, _] = shared.grid.blocks.map(u64::from);
         self.index = [(linear % x) as u32, (linear / x % y) as u32, (linear / (x * y)) as u32];
         self.linear = linear;
+        self.place = place;
         self.shared = std::ptr::from_ref(shared).cast();
         self.worker = worker;
         self.bytes = shared.shared_bytes;
@@ -150,8 +153,6 @@ impl Block {
         let seed = shared.options.seed;
         self.random = if seed == 0 { 0 } else { (seed ^ linear.wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 };
         self.text.clear();
-        self.constants.clear();
-        self.constants.extend_from_slice(constants);
         let threads = shared.grid.threads;
         let count = (threads[0] * threads[1] * threads[2]).div_ceil(LANES as u32) as usize;
         while self.warps.len() < count {
@@ -159,7 +160,6 @@ impl Block {
         }
         self.done.clear();
         self.done.resize(count, false);
-        let constants = self.constants.as_mut_ptr().cast();
         let this: *mut Block = self;
         for index in 0..count {
             // SAFETY: the caller's promise; the warp is not borrowed elsewhere.
@@ -213,12 +213,13 @@ impl Block {
 
     /// Whether this instruction has no finding of this kind yet.
     pub fn first_finding(&mut self, kind: FindingKind, pc: u32) -> bool {
-        self.worker().seen.insert((kind, pc))
+        !self.worker().findings.contains_key(&(kind, pc))
     }
 
     /// Adds a finding.
-    pub fn add_finding(&mut self, kind: FindingKind, message: String) {
-        self.worker().findings.push(Finding { kind, message });
+    pub fn add_finding(&mut self, kind: FindingKind, pc: u32, message: String) {
+        let place = self.place;
+        self.worker().findings.insert((kind, pc), (place, message));
     }
 
     /// Notes that `warp` arrives at a barrier without waiting (`bar.arrive`).
@@ -262,6 +263,12 @@ impl Block {
                     Flow::WaitBarrier => ran = true,
                     Flow::Yield => {
                         warp.new_slice();
+                        if self.launch().deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                            warp.fail(FaultKind::Timeout, 0, "the kernel runs longer than the limit");
+                            let (kind, message) = warp.fault.take().expect("just set");
+                            self.finish();
+                            return Turn::Fault(Fault { kind, message });
+                        }
                         yielded = true;
                     }
                     Flow::Fault => {

@@ -121,7 +121,7 @@ pub(crate) use versions;
 
 /// The one value of a function type or closure that captures nothing.
 #[inline(always)]
-fn the<F>() -> F {
+pub fn the<F>() -> F {
     const { assert!(size_of::<F>() == 0, "an operation on lanes captures nothing") };
     // SAFETY: the type has no bytes, so there is nothing to be uninitialised; a value was given to the builder, so it exists.
     unsafe { std::mem::zeroed() }

@@ -194,7 +194,7 @@ impl Races {
             if write.0 != 0 && self.concurrent(write, warp, lane) {
                 found = Some(Self::conflict(write, true));
             }
-            let readers = &mut self.reads[g];
+            let readers = self.reads[g];
             if readers.last.0 != 0 {
                 if self.concurrent(readers.last, warp, lane) {
                     found = Some(Self::conflict(readers.last, false));
@@ -205,8 +205,7 @@ impl Races {
                         found = Some(Conflict { write: false, warp: others.trailing_zeros(), lane: None, pc: None });
                     }
                 }
-                readers.warps = 0;
-                readers.last = Stamp(0);
+                self.reads[g] = Readers { interval: readers.interval, ..Readers::default() };
             }
             self.writes[g] = Stamp::new(clock, pc, warp, lane as u64);
         }

@@ -46,7 +46,7 @@ struct Split {
 /// 64 bytes of registers, aligned for the host's vectors.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
-struct Line([u8; 64]);
+struct Line(#[allow(dead_code, reason = "rows lie in it")] [u8; 64]);
 
 /// One activation of a function.
 struct Frame {
@@ -584,7 +584,9 @@ impl Warp {
         let local = caller.local + code.functions[caller.function as usize].local;
         // SAFETY: no reference to the block is held here.
         let limit = unsafe { self.block() }.stack_limit();
-        if local + callee.local > limit + code.functions[0].local || depth > limit / 16 {
+        // What a chain of calls without recursion needs is always there.
+        let once: u32 = code.functions.iter().map(|function| function.local).sum();
+        if local + callee.local > limit + once || depth > limit / 16 + code.functions.len() as u32 {
             let lane = self.mask.trailing_zeros();
             return self.fail(
                 FaultKind::StackOverflow,
@@ -705,7 +707,7 @@ impl Warp {
         let pc = self.pc;
         if block.first_finding(kind, pc) {
             let message = self.describe(lane, what);
-            block.add_finding(kind, message);
+            block.add_finding(kind, pc, message);
         }
     }
 

@@ -13,20 +13,22 @@ fn directed(rounding: Rounding, sum: f64, tail: f64) -> f32 {
     let wide = f64::from(near);
     let above = wide > sum || (wide == sum && tail < 0.0);
     let below = wide < sum || (wide == sum && tail > 0.0);
-    let down = if above { near.next_down() } else { near };
-    let up = if below { near.next_up() } else { near };
-    canonical_f32(match rounding {
-        Rounding::Nearest => near,
-        Rounding::Down => down,
-        Rounding::Up => up,
-        Rounding::Zero => {
-            if sum > 0.0 {
-                down
-            } else {
-                up
-            }
-        }
-    })
+    // The neighbour's bits, one less towards zero and one more away from it. A zero steps only away: where it is on the wrong
+    // side, its sign is the exact value's.
+    const TOWARDS: u32 = u32::MAX;
+    const AWAY: u32 = 1;
+    let (down, up) = if near.is_sign_negative() {
+        (AWAY, TOWARDS)
+    } else {
+        (TOWARDS, AWAY)
+    };
+    let step = match rounding {
+        Rounding::Zero if (sum > 0.0 && above) || (sum < 0.0 && below) => TOWARDS,
+        Rounding::Down if above => down,
+        Rounding::Up if below => up,
+        _ => 0,
+    };
+    canonical_f32(f32::from_bits(near.to_bits().wrapping_add(step)))
 }
 
 /// Rounds the exact value `sum + tail` to f32 with an odd last place where it is not exact. Rounding that once more, to a

@@ -204,8 +204,8 @@ fn number(text: &str) -> Option<Number> {
 }
 
 fn bad_number(text: &str) -> String {
-    let short: String = text.chars().take(60).collect();
-    format!("not a number of PTX, or one that does not fit 64 bits: `{short}`")
+    let text = Token::Number(text);
+    format!("not a number of PTX, or one that does not fit 64 bits: {text}")
 }
 
 /// What a declaration says before its name.
@@ -264,7 +264,10 @@ impl<'a> Parser<'a> {
             .strip_prefix("sm_")
             .map(|rest| rest.strip_suffix(['a', 'f']).unwrap_or(rest));
         let Some(sm) = number.and_then(|digits| digits.parse().ok()) else {
-            return error(line, format!("expected {WHAT}, found `{name}`"));
+            return error(
+                line,
+                format!("expected {WHAT}, found {}", Token::Word(name)),
+            );
         };
         while self.accept(b',')? {
             let line = self.line;
@@ -272,7 +275,10 @@ impl<'a> Parser<'a> {
             if !matches!(option, "debug" | "texmode_independent" | "texmode_unified") {
                 return error(
                     line,
-                    format!("an option of the target that is not known: `{option}`"),
+                    format!(
+                        "an option of the target that is not known: {}",
+                        Token::Word(option)
+                    ),
                 );
             }
         }
@@ -627,7 +633,12 @@ impl<'a> Parser<'a> {
             .try_fold(1u64, |product, &size| product.checked_mul(size));
         let elements = match product.filter(|elements| *elements <= MAX_BYTES / head.ty.bytes()) {
             Some(elements) => elements,
-            None => return error(line, format!("`{name}` is larger than any memory")),
+            None => {
+                return error(
+                    line,
+                    format!("{} is larger than any memory", Token::Word(&name)),
+                );
+            }
         };
         let mut init = Vec::new();
         let mut rows = 0;
@@ -646,7 +657,8 @@ impl<'a> Parser<'a> {
             return error(
                 line,
                 format!(
-                    "the size of `{name}` is left open, and it is neither .extern nor has values"
+                    "the size of {} is left open, and it is neither .extern nor has values",
+                    Token::Word(&name)
                 ),
             );
         }
@@ -656,7 +668,10 @@ impl<'a> Parser<'a> {
             elements
         };
         if count > MAX_BYTES / head.ty.bytes() {
-            return error(line, format!("`{name}` is larger than any memory"));
+            return error(
+                line,
+                format!("{} is larger than any memory", Token::Word(&name)),
+            );
         }
         let natural = head.ty.bytes() * u64::from(head.width);
         Ok(Variable {
@@ -805,7 +820,10 @@ impl<'a> Parser<'a> {
                     self.advance()?;
                     if self.token == Token::Sign(b':') {
                         if word.contains(['.', ':']) {
-                            return error(line, format!("expected a label, found `{word}`"));
+                            return error(
+                                line,
+                                format!("expected a label, found {}", Token::Word(word)),
+                            );
                         }
                         self.advance()?;
                         self.labelled(word, &mut statements)?;
@@ -968,7 +986,10 @@ impl<'a> Parser<'a> {
                 other => {
                     return error(
                         here,
-                        format!("expected `function_name` or `inlined_at`, found `{other}`"),
+                        format!(
+                            "expected `function_name` or `inlined_at`, found {}",
+                            Token::Word(other)
+                        ),
                     );
                 }
             }
@@ -984,7 +1005,10 @@ impl<'a> Parser<'a> {
     fn instruction(&mut self, line: u32, guard: Option<Guard>, word: &str) -> Result<Instruction> {
         if !word.starts_with(|first: char| first.is_ascii_lowercase()) || word.contains(['%', '$'])
         {
-            return error(line, format!("expected an instruction, found `{word}`"));
+            return error(
+                line,
+                format!("expected an instruction, found {}", Token::Word(word)),
+            );
         }
         let mut opcode = word.to_string();
         // Modifiers may stand apart: `ld .global .u32`.

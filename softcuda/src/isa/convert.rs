@@ -1,0 +1,431 @@
+//! Conversions between types.
+
+use super::float::{by_rounding, rounding};
+use crate::code::Class;
+use crate::code::lower::{Lower, Width, d, u};
+use crate::code::opcode::Opcode;
+use crate::machine::rows::{Exec, Slot, binary, ternary, unary};
+use crate::module::LoadError;
+use crate::num::convert::*;
+use crate::num::float::f64_to_f32;
+use crate::num::half::*;
+use crate::num::{Rounding, canonical_f32, flush_f32, relu_f32, saturate_f32, saturate_f64};
+use crate::ptx::ast::{Instruction, Type};
+
+type Result<T> = std::result::Result<T, LoadError>;
+
+/// Lowers `cvt`.
+pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
+    if op.flag("pack") {
+        return packed(l, op, i);
+    }
+    match op.types[..] {
+        [to @ (Type::F16x2 | Type::Bf16x2), Type::F32] => two(l, op, i, to),
+        [to, from] => one(l, op, i, to, from),
+        _ => Err(l.unknown(i)),
+    }
+}
+
+fn one(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type, from: Type) -> Result<()> {
+    let Some(exec) = form(op, to, from) else { return Err(l.unknown(i)) };
+    let [result, source] = l.operands(i)?;
+    // Both may be wider than the types say.
+    let source = l.relaxed_source(source, from)?;
+    let (result, wide) = l.relaxed_dest(result, to)?;
+    l.emit(exec, Class::Convert, &[d(result), u(source)]);
+    l.widen(result, wide, to);
+    Ok(())
+}
+
+fn integer(ty: Type) -> Option<Int> {
+    let float = ty.float() || matches!(ty, Type::Pred | Type::B8 | Type::B16 | Type::B32 | Type::B64 | Type::B128);
+    (!float).then_some(Int { bits: ty.bytes() as u32 * 8, signed: ty.signed() })
+}
+
+fn integral(op: &mut Opcode) -> Option<Integral> {
+    Some(match op.one_of(&["rni", "rzi", "rmi", "rpi"])? {
+        "rni" => Integral::Nearest,
+        "rzi" => Integral::Zero,
+        "rmi" => Integral::Down,
+        _ => Integral::Up,
+    })
+}
+
+/// Gives `$exec` for the integral rounding at hand, `$r` a constant in it.
+macro_rules! by_integral {
+    ($how:expr, $r:ident => $exec:expr) => {
+        match $how {
+            Integral::Nearest => {
+                const $r: Integral = Integral::Nearest;
+                $exec
+            }
+            Integral::Zero => {
+                const $r: Integral = Integral::Zero;
+                $exec
+            }
+            Integral::Down => {
+                const $r: Integral = Integral::Down;
+                $exec
+            }
+            Integral::Up => {
+                const $r: Integral = Integral::Up;
+                $exec
+            }
+        }
+    };
+}
+
+/// Gives `$exec` for the integer type at hand, `$t` a constant in it.
+macro_rules! by_integer {
+    ($int:expr, $t:ident => $exec:expr) => {
+        match ($int.bits, $int.signed) {
+            (8, false) => by_integer!(8, false, $t => $exec),
+            (8, true) => by_integer!(8, true, $t => $exec),
+            (16, false) => by_integer!(16, false, $t => $exec),
+            (16, true) => by_integer!(16, true, $t => $exec),
+            (32, false) => by_integer!(32, false, $t => $exec),
+            (32, true) => by_integer!(32, true, $t => $exec),
+            (_, false) => by_integer!(64, false, $t => $exec),
+            (_, true) => by_integer!(64, true, $t => $exec),
+        }
+    };
+    ($bits:literal, $signed:literal, $t:ident => $exec:expr) => {{
+        const $t: Int = Int { bits: $bits, signed: $signed };
+        $exec
+    }};
+}
+
+/// A slot as 64 bits and back.
+trait Bits: Slot {
+    fn widen(self) -> u64;
+    fn narrow(bits: u64) -> Self;
+}
+
+impl Bits for u32 {
+    #[inline(always)]
+    fn widen(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    fn narrow(bits: u64) -> u32 {
+        bits as u32
+    }
+}
+
+impl Bits for u64 {
+    #[inline(always)]
+    fn widen(self) -> u64 {
+        self
+    }
+    #[inline(always)]
+    fn narrow(bits: u64) -> u64 {
+        bits
+    }
+}
+
+/// A function of 64-bit values, between rows of the widths at hand.
+fn between(from: Type, to: Type, f: impl Fn(u64) -> u64 + Copy + 'static) -> Exec {
+    fn exec<A: Bits, D: Bits>(f: impl Fn(u64) -> u64 + Copy + 'static) -> Exec {
+        unary(move |a: A| D::narrow(f(a.widen())))
+    }
+    match (Width::of(from) == Width::Long, Width::of(to) == Width::Long) {
+        (false, false) => exec::<u32, u32>(f),
+        (false, true) => exec::<u32, u64>(f),
+        (true, false) => exec::<u64, u32>(f),
+        (true, true) => exec::<u64, u64>(f),
+    }
+}
+
+/// The operation of `cvt.to.from`; none if there is no such form.
+fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Exec> {
+    use Type::*;
+    let ftz = op.flag("ftz");
+    let sat = op.flag("sat");
+    match (integer(from), integer(to)) {
+        (Some(a), Some(b)) => {
+            if ftz {
+                return None;
+            }
+            Some(match (sat, from, to) {
+                // What loops are full of, without the way over 64 bits.
+                (false, U32 | S32, U32 | S32) => unary(|a: u32| a),
+                (false, U32, U64 | S64) => unary(|a: u32| a as u64),
+                (false, S32, U64 | S64) => unary(|a: u32| a as i32 as i64 as u64),
+                (false, U64 | S64, U32 | S32) => unary(|a: u64| a as u32),
+                (false, ..) => by_integer!(a, A => by_integer!(b, B => between(from, to, |a| {
+                    int_to_int(A, B, false, A.extend(a))
+                }))),
+                (true, ..) => by_integer!(a, A => by_integer!(b, B => between(from, to, |a| {
+                    int_to_int(A, B, true, A.extend(a))
+                }))),
+            })
+        }
+        (Some(a), None) => {
+            let r = rounding(op)?;
+            if ftz && to != F32 || sat && !matches!(to, F16 | F32 | F64) {
+                return None;
+            }
+            Some(match (from, to) {
+                (S32, F32) if !sat => by_rounding!(r, R => unary(|a: u32| s32_to_f32(R, a as i32).to_bits())),
+                (U32, F32) if !sat => by_rounding!(r, R => unary(|a: u32| u32_to_f32(R, a).to_bits())),
+                (S32, F64) if !sat => unary(|a: u32| (a as i32 as f64).to_bits()),
+                (_, F32) => by_integer!(a, A => by_rounding!(r, R => if sat {
+                    between(from, to, |a| saturate_f32(int_to_f32(R, A, A.extend(a))).to_bits() as u64)
+                } else {
+                    between(from, to, |a| int_to_f32(R, A, A.extend(a)).to_bits() as u64)
+                })),
+                (_, F64) => by_integer!(a, A => by_rounding!(r, R => if sat {
+                    between(from, to, |a| saturate_f64(int_to_f64(R, A, A.extend(a))).to_bits())
+                } else {
+                    between(from, to, |a| int_to_f64(R, A, A.extend(a)).to_bits())
+                })),
+                (_, F16) => by_integer!(a, A => by_rounding!(r, R => if sat {
+                    between(from, to, |a| saturate_f16(int_to_f16(R, A, A.extend(a))) as u64)
+                } else {
+                    between(from, to, |a| int_to_f16(R, A, A.extend(a)) as u64)
+                })),
+                (_, Bf16) => by_integer!(a, A => by_rounding!(r, R => {
+                    between(from, to, |a| int_to_bf16(R, A, A.extend(a)) as u64)
+                })),
+                _ => return None,
+            })
+        }
+        (None, Some(b)) => {
+            let how = integral(op)?;
+            if ftz && from != F32 {
+                return None;
+            }
+            // Out of range is cut to the range with or without .sat.
+            Some(match (from, to) {
+                (F32, S32) if !ftz => by_integral!(how, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32)),
+                (F32, U32) if !ftz => by_integral!(how, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a)))),
+                (F32, _) if ftz => by_integer!(b, B => by_integral!(how, R => {
+                    between(from, to, |a| f32_to_int(R, B, flush_f32(f32::from_bits(a as u32))))
+                })),
+                (F32, _) => by_integer!(b, B => by_integral!(how, R => {
+                    between(from, to, |a| f32_to_int(R, B, f32::from_bits(a as u32)))
+                })),
+                (F64, _) => by_integer!(b, B => by_integral!(how, R => {
+                    between(from, to, |a| f64_to_int(R, B, f64::from_bits(a)))
+                })),
+                (F16, _) => by_integer!(b, B => by_integral!(how, R => {
+                    between(from, to, |a| f32_to_int(R, B, f16_to_f32(a as u16)))
+                })),
+                (Bf16, _) => by_integer!(b, B => by_integral!(how, R => {
+                    between(from, to, |a| f32_to_int(R, B, bf16_to_f32(a as u16)))
+                })),
+                _ => return None,
+            })
+        }
+        (None, None) => floats(op, to, from, ftz, sat),
+    }
+}
+
+/// Between floating-point types.
+fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option<Exec> {
+    use Type::*;
+    let f = |a: u32| f32::from_bits(a);
+    let g = |a: u64| f64::from_bits(a);
+    if to == from {
+        // To an integral value of the same type; with no mode it is a move that may flush or saturate.
+        return Some(match (to, integral(op), ftz, sat) {
+            (F32, Some(how), false, false) => by_integral!(how, R => unary(move |a| round_f32(R, f(a)).to_bits())),
+            (F32, Some(how), true, false) => {
+                by_integral!(how, R => unary(move |a| round_f32(R, flush_f32(f(a))).to_bits()))
+            }
+            (F32, Some(how), false, true) => {
+                by_integral!(how, R => unary(move |a| saturate_f32(round_f32(R, f(a))).to_bits()))
+            }
+            (F32, Some(how), true, true) => {
+                by_integral!(how, R => unary(move |a| saturate_f32(round_f32(R, flush_f32(f(a)))).to_bits()))
+            }
+            (F32, None, false, false) => unary(move |a| canonical_f32(f(a)).to_bits()),
+            (F32, None, true, false) => unary(move |a| flush_f32(canonical_f32(f(a))).to_bits()),
+            (F32, None, false, true) => unary(move |a| saturate_f32(f(a)).to_bits()),
+            (F32, None, true, true) => unary(move |a| saturate_f32(flush_f32(f(a))).to_bits()),
+            (F64, Some(how), false, false) => by_integral!(how, R => unary(move |a| round_f64(R, g(a)).to_bits())),
+            (F64, Some(how), false, true) => {
+                by_integral!(how, R => unary(move |a| saturate_f64(round_f64(R, g(a))).to_bits()))
+            }
+            (F64, None, false, true) => unary(move |a| saturate_f64(g(a)).to_bits()),
+            (F64, None, false, false) => unary(|a: u64| a),
+            (F16, Some(how), false, false) => by_integral!(how, R => unary(|a: u32| round_f16(R, a as u16) as u32)),
+            (F16, None, false, false) => unary(|a: u32| a & 0xFFFF),
+            (F16, None, false, true) => unary(|a: u32| saturate_f16(a as u16) as u32),
+            (Bf16, Some(how), false, false) => by_integral!(how, R => unary(|a: u32| round_bf16(R, a as u16) as u32)),
+            _ => return None,
+        });
+    }
+    match (from, to) {
+        // Widening is exact; what .ftz flushes is the f32 side.
+        (F16, F32) => Some(match (ftz, sat) {
+            (_, false) => unary(|a: u32| f16_to_f32(a as u16).to_bits()),
+            (_, true) => unary(|a: u32| saturate_f32(f16_to_f32(a as u16)).to_bits()),
+        }),
+        (Bf16, F32) if !sat => Some(match ftz {
+            false => unary(|a: u32| bf16_to_f32(a as u16).to_bits()),
+            true => unary(|a: u32| flush_f32(bf16_to_f32(a as u16)).to_bits()),
+        }),
+        (F16, F64) if !ftz => Some(match sat {
+            false => unary(|a: u32| f16_to_f64(a as u16).to_bits()),
+            true => unary(|a: u32| saturate_f64(f16_to_f64(a as u16)).to_bits()),
+        }),
+        (Bf16, F64) if !ftz && !sat => Some(unary(|a: u32| bf16_to_f64(a as u16).to_bits())),
+        (F32, F64) => Some(match (ftz, sat) {
+            (false, false) => unary(move |a: u32| (f(a) as f64).to_bits()),
+            (true, false) => unary(move |a: u32| (flush_f32(f(a)) as f64).to_bits()),
+            (false, true) => unary(move |a: u32| saturate_f64(f(a) as f64).to_bits()),
+            (true, true) => unary(move |a: u32| saturate_f64(flush_f32(f(a)) as f64).to_bits()),
+        }),
+        (F64, F32) => {
+            let r = rounding(op)?;
+            Some(match (ftz, sat) {
+                (false, false) => by_rounding!(r, R => unary(move |a: u64| f64_to_f32(R, g(a)).to_bits())),
+                (true, false) => by_rounding!(r, R => unary(move |a: u64| flush_f32(f64_to_f32(R, g(a))).to_bits())),
+                (false, true) => by_rounding!(r, R => unary(move |a: u64| saturate_f32(f64_to_f32(R, g(a))).to_bits())),
+                (true, true) => {
+                    by_rounding!(r, R => unary(move |a: u64| saturate_f32(flush_f32(f64_to_f32(R, g(a)))).to_bits()))
+                }
+            })
+        }
+        (F64, F16) if !ftz => {
+            let r = rounding(op)?;
+            Some(match sat {
+                false => by_rounding!(r, R => unary(move |a: u64| f64_to_f16(R, g(a)) as u32)),
+                true => by_rounding!(r, R => unary(move |a: u64| saturate_f16(f64_to_f16(R, g(a))) as u32)),
+            })
+        }
+        (F64, Bf16) if !ftz && !sat => {
+            let r = rounding(op)?;
+            Some(by_rounding!(r, R => unary(move |a: u64| f64_to_bf16(R, g(a)) as u32)))
+        }
+        (F32, F16) => {
+            let r = rounding(op)?;
+            let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
+            Some(match (ftz, sat, relu, finite) {
+                (false, false, false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, f(a)) as u32)),
+                (true, false, false, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, flush_f32(f(a))) as u32))
+                }
+                (false, true, false, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| saturate_f16(f32_to_f16(R, f(a))) as u32))
+                }
+                (true, true, false, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| saturate_f16(f32_to_f16(R, flush_f32(f(a)))) as u32))
+                }
+                (false, false, true, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| relu_f16(f32_to_f16(R, f(a))) as u32))
+                }
+                (false, false, false, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_f16(f32_to_f16(R, f(a))) as u32))
+                }
+                (false, false, true, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_f16(relu_f16(f32_to_f16(R, f(a)))) as u32))
+                }
+                _ => return None,
+            })
+        }
+        (F32, Bf16) if !ftz && !sat => {
+            let r = rounding(op)?;
+            let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
+            Some(match (relu, finite) {
+                (false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f(a)) as u32)),
+                (true, false) => by_rounding!(r, R => unary(move |a: u32| relu_bf16(f32_to_bf16(R, f(a))) as u32)),
+                (false, true) => by_rounding!(r, R => unary(move |a: u32| finite_bf16(f32_to_bf16(R, f(a))) as u32)),
+                (true, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_bf16(relu_bf16(f32_to_bf16(R, f(a)))) as u32))
+                }
+            })
+        }
+        (F32, Tf32) if !ftz && !sat => {
+            let relu = op.flag("relu");
+            let finite = op.flag("satfinite");
+            if op.flag("rna") {
+                return Some(match (relu, finite) {
+                    (false, false) => unary(move |a: u32| f32_to_tf32_away(f(a))),
+                    (false, true) => unary(move |a: u32| finite_tf32(f32_to_tf32_away(f(a)))),
+                    _ => return None,
+                });
+            }
+            let r = rounding(op)?;
+            if !matches!(r, Rounding::Nearest | Rounding::Zero) {
+                return None;
+            }
+            Some(match (relu, finite) {
+                (false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, f(a)))),
+                (true, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, relu_f32(f(a))))),
+                (false, true) => by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, f(a))))),
+                (true, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, relu_f32(f(a))))))
+                }
+            })
+        }
+        (F16, Bf16) if !ftz && !sat => {
+            let r = rounding(op)?;
+            Some(by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f16_to_f32(a as u16)) as u32)))
+        }
+        (Bf16, F16) if !ftz && !sat => {
+            let r = rounding(op)?;
+            Some(by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, bf16_to_f32(a as u16)) as u32)))
+        }
+        _ => None,
+    }
+}
+
+/// Two f32 to two halves in one register: the first source is the upper half.
+fn two(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type) -> Result<()> {
+    let f = |a: u32| f32::from_bits(a);
+    let brain = to == Type::Bf16x2;
+    let relu = op.flag("relu");
+    let finite = op.flag("satfinite");
+    let Some(r) = rounding(op).filter(|r| matches!(r, Rounding::Nearest | Rounding::Zero)) else {
+        return Err(l.unknown(i));
+    };
+    macro_rules! each {
+        ($f:expr) => {{
+            let g = $f;
+            binary(move |a: u32, b: u32| (g(f(a)) as u32) << 16 | g(f(b)) as u32)
+        }};
+    }
+    let exec = by_rounding!(r, R => match (brain, relu, finite) {
+        (false, false, false) => binary(move |a: u32, b: u32| f32_to_f16x2(R, f(a), f(b))),
+        (true, false, false) => binary(move |a: u32, b: u32| f32_to_bf16x2(R, f(a), f(b))),
+        (false, true, false) => each!(|x| relu_f16(f32_to_f16(R, x))),
+        (true, true, false) => each!(|x| relu_bf16(f32_to_bf16(R, x))),
+        (false, false, true) => each!(|x| finite_f16(f32_to_f16(R, x))),
+        (true, false, true) => each!(|x| finite_bf16(f32_to_bf16(R, x))),
+        (false, true, true) => each!(|x| finite_f16(relu_f16(f32_to_f16(R, x)))),
+        (true, true, true) => each!(|x| finite_bf16(relu_bf16(f32_to_bf16(R, x)))),
+    });
+    let [result, a, b] = l.operands(i)?;
+    let slots = [d(l.dest(result, Type::B32)?), u(l.source(a, Type::F32)?), u(l.source(b, Type::F32)?)];
+    l.emit(exec, Class::Convert, &slots);
+    Ok(())
+}
+
+/// cvt.pack.sat: two integers cut to a narrower type, side by side.
+fn packed(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
+    if !op.flag("sat") {
+        return Err(l.unknown(i));
+    }
+    // The 2- and 4-bit types are no types elsewhere.
+    let small = op.one_of(&["u4", "s4", "u2", "s2"]);
+    let word = Type::B32;
+    let exec = match (small, &op.types[..]) {
+        (None, [Type::U16, Type::S32]) => binary(|a: u32, b: u32| pack(Int { bits: 16, signed: false }, a as i32, b as i32, 0)),
+        (None, [Type::S16, Type::S32]) => binary(|a: u32, b: u32| pack(Int { bits: 16, signed: true }, a as i32, b as i32, 0)),
+        (None, [Type::U8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 8, signed: false }, a as i32, b as i32, c)),
+        (None, [Type::S8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 8, signed: true }, a as i32, b as i32, c)),
+        (Some("u4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 4, signed: false }, a as i32, b as i32, c)),
+        (Some("s4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 4, signed: true }, a as i32, b as i32, c)),
+        (Some("u2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 2, signed: false }, a as i32, b as i32, c)),
+        (Some("s2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 2, signed: true }, a as i32, b as i32, c)),
+        _ => return Err(l.unknown(i)),
+    };
+    let mut slots = vec![d(l.dest(&i.operands[0], word)?)];
+    for operand in &i.operands[1..] {
+        slots.push(u(l.source(operand, word)?));
+    }
+    l.emit(exec, Class::Convert, &slots);
+    Ok(())
+}

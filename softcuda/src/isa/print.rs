@@ -1,0 +1,238 @@
+//! `printf` from a kernel: C's conversions over arguments that lie one after the other in memory, each at its own alignment.
+
+use super::movement::{read_bytes, read_string};
+use crate::machine::warp::Warp;
+
+/// The text of one call by one lane; none if memory cannot be read.
+pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut rest = format;
+    let mut argument = |w: &mut Warp, bytes: u64| -> Option<u64> {
+        at = at.next_multiple_of(bytes);
+        let mut value = [0; 8];
+        read_bytes(w, lane, at, &mut value[..bytes as usize])?;
+        at += bytes;
+        Some(u64::from_le_bytes(value))
+    };
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut spec = Spec::default();
+        while let Some((&flag, tail)) = rest.split_first()
+            && b"-+ #0".contains(&flag)
+        {
+            spec.flag(flag);
+            rest = tail;
+        }
+        if let Some((b'*', tail)) = rest.split_first() {
+            rest = tail;
+            let width = argument(w, 4)? as i32;
+            spec.left |= width < 0;
+            spec.width = width.unsigned_abs() as usize;
+        } else {
+            (spec.width, rest) = number(rest);
+        }
+        if let Some((b'.', tail)) = rest.split_first() {
+            rest = tail;
+            if let Some((b'*', tail)) = rest.split_first() {
+                rest = tail;
+                spec.precision = usize::try_from(argument(w, 4)? as i32).ok();
+            } else {
+                let (precision, tail) = number(rest);
+                (spec.precision, rest) = (Some(precision), tail);
+            }
+        }
+        let mut long = false;
+        while let Some((&size, tail)) = rest.split_first()
+            && b"hlLzjt".contains(&size)
+        {
+            long |= b"lzjt".contains(&size);
+            rest = tail;
+        }
+        let Some((&conversion, tail)) = rest.split_first() else { break };
+        rest = tail;
+        let bytes = if long { 8 } else { 4 };
+        match conversion {
+            b'%' => out.push(b'%'),
+            b'd' | b'i' => {
+                let value = argument(w, bytes)?;
+                let value = if long { value as i64 } else { value as i32 as i64 };
+                spec.integer(&mut out, value < 0, value.unsigned_abs().to_string(), "");
+            }
+            b'u' => {
+                let value = argument(w, bytes)?;
+                spec.unsigned(&mut out, value.to_string(), "");
+            }
+            b'x' => {
+                let value = argument(w, bytes)?;
+                spec.unsigned(&mut out, format!("{value:x}"), if value == 0 { "" } else { "0x" });
+            }
+            b'X' => {
+                let value = argument(w, bytes)?;
+                spec.unsigned(&mut out, format!("{value:X}"), if value == 0 { "" } else { "0X" });
+            }
+            b'o' => {
+                let value = argument(w, bytes)?;
+                spec.unsigned(&mut out, format!("{value:o}"), if value == 0 { "" } else { "0" });
+            }
+            b'c' => {
+                let value = argument(w, 4)? as u8;
+                spec.pad(&mut out, "", &[value], false);
+            }
+            b'p' => {
+                let value = argument(w, 8)?;
+                spec.pad(&mut out, "", format!("0x{value:x}").as_bytes(), false);
+            }
+            b's' => {
+                let address = argument(w, 8)?;
+                let mut text = read_string(w, lane, address)?;
+                text.truncate(spec.precision.unwrap_or(usize::MAX));
+                spec.pad(&mut out, "", &text, false);
+            }
+            b'f' | b'F' | b'e' | b'E' | b'g' | b'G' | b'a' | b'A' => {
+                let value = f64::from_bits(argument(w, 8)?);
+                spec.float(&mut out, value, conversion);
+            }
+            other => {
+                // As the device does: what it does not know is printed as it stands.
+                out.extend([b'%', other]);
+            }
+        }
+    }
+    Some(out)
+}
+
+fn number(mut text: &[u8]) -> (usize, &[u8]) {
+    let mut value = 0usize;
+    while let Some((digit @ b'0'..=b'9', tail)) = text.split_first() {
+        value = (value * 10 + (digit - b'0') as usize).min(4096);
+        text = tail;
+    }
+    (value, text)
+}
+
+#[derive(Default)]
+struct Spec {
+    left: bool,
+    plus: bool,
+    space: bool,
+    alternate: bool,
+    zero: bool,
+    width: usize,
+    precision: Option<usize>,
+}
+
+impl Spec {
+    fn flag(&mut self, flag: u8) {
+        match flag {
+            b'-' => self.left = true,
+            b'+' => self.plus = true,
+            b' ' => self.space = true,
+            b'#' => self.alternate = true,
+            _ => self.zero = true,
+        }
+    }
+
+    fn sign(&self, negative: bool) -> &'static str {
+        match (negative, self.plus, self.space) {
+            (true, _, _) => "-",
+            (_, true, _) => "+",
+            (_, _, true) => " ",
+            _ => "",
+        }
+    }
+
+    fn pad(&self, out: &mut Vec<u8>, prefix: &str, digits: &[u8], zeros: bool) {
+        let fill = self.width.saturating_sub(prefix.len() + digits.len());
+        if !self.left && !zeros {
+            out.extend(std::iter::repeat_n(b' ', fill));
+        }
+        out.extend_from_slice(prefix.as_bytes());
+        if !self.left && zeros {
+            out.extend(std::iter::repeat_n(b'0', fill));
+        }
+        out.extend_from_slice(digits);
+        if self.left {
+            out.extend(std::iter::repeat_n(b' ', fill));
+        }
+    }
+
+    fn integer(&self, out: &mut Vec<u8>, negative: bool, digits: String, prefix: &str) {
+        let digits = match self.precision {
+            Some(0) if digits == "0" => String::new(),
+            Some(precision) => format!("{digits:0>precision$}"),
+            None => digits,
+        };
+        let prefix = format!("{}{}", self.sign(negative), if self.alternate { prefix } else { "" });
+        self.pad(out, &prefix, digits.as_bytes(), self.zero && self.precision.is_none());
+    }
+
+    fn unsigned(&self, out: &mut Vec<u8>, digits: String, prefix: &str) {
+        let plain = Spec { plus: false, space: false, ..*self };
+        plain.integer(out, false, digits, prefix);
+    }
+
+    fn float(&self, out: &mut Vec<u8>, value: f64, conversion: u8) {
+        let upper = conversion.is_ascii_uppercase();
+        let sign = self.sign(value.is_sign_negative());
+        let magnitude = value.abs();
+        let mut text = if magnitude.is_nan() {
+            "nan".to_string()
+        } else if magnitude.is_infinite() {
+            "inf".to_string()
+        } else {
+            match conversion.to_ascii_lowercase() {
+                b'f' => format!("{magnitude:.*}", self.precision.unwrap_or(6)),
+                b'e' => exponent(magnitude, self.precision.unwrap_or(6)),
+                b'g' => general(magnitude, self.precision.unwrap_or(6).max(1), self.alternate),
+                _ => hexadecimal(magnitude),
+            }
+        };
+        if upper {
+            text = text.to_uppercase();
+        }
+        self.pad(out, sign, text.as_bytes(), self.zero && magnitude.is_finite());
+    }
+}
+
+/// C's `%e`: at least two digits of exponent, with a sign.
+fn exponent(value: f64, precision: usize) -> String {
+    let text = format!("{value:.precision$e}");
+    let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match power.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', power),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// C's `%g`: the shorter of `%e` and `%f`, trailing zeros dropped.
+fn general(value: f64, precision: usize, keep: bool) -> String {
+    let scientific = exponent(value, precision - 1);
+    let power: i32 = scientific.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    if power < -4 || power >= precision as i32 {
+        let (mantissa, tail) = scientific.split_once('e').unwrap_or((&scientific, "+00"));
+        let mantissa =
+            if keep || !mantissa.contains('.') { mantissa } else { mantissa.trim_end_matches('0').trim_end_matches('.') };
+        return format!("{mantissa}e{tail}");
+    }
+    let text = format!("{value:.*}", (precision as i32 - 1 - power) as usize);
+    if keep || !text.contains('.') { text } else { text.trim_end_matches('0').trim_end_matches('.').to_string() }
+}
+
+/// C's `%a`.
+fn hexadecimal(value: f64) -> String {
+    let bits = value.to_bits();
+    let (power, fraction) = ((bits >> 52 & 0x7FF) as i64, bits & ((1 << 52) - 1));
+    if value == 0.0 {
+        return "0x0p+0".to_string();
+    }
+    let (lead, power) = if power == 0 { (0, -1022) } else { (1, power - 1023) };
+    let digits = format!("{fraction:013x}");
+    let digits = digits.trim_end_matches('0');
+    let dot = if digits.is_empty() { "" } else { "." };
+    format!("0x{lead}{dot}{digits}p{power:+}")
+}
