@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::device::{Arg, Device};
+use support::device::{Arg, Device, VARIANTS};
 use support::{Random, from_bf16, from_f16, near, to_bf16, to_f16};
 
 fn stored(name: &str) -> String {
@@ -25,7 +25,7 @@ struct Triton {
 }
 
 impl Triton {
-    /// Calls `test` for each target that `name` is stored for, in order and with blocks and warps shuffled.
+    /// Calls `test` for each target that `name` is stored for, in every variant.
     fn each(name: &str, test: impl Fn(&Triton)) {
         let list: Value = serde_json::from_str(&stored("triton.json")).expect("the list");
         let mut count = 0;
@@ -35,9 +35,9 @@ impl Triton {
             }
             count += 1;
             let ptx = stored(kernel["file"].as_str().expect("a file"));
-            for (threads, seed) in [(1, 0), (2, 31)] {
+            for variant in VARIANTS {
                 test(&Triton {
-                    device: Device::new(&ptx, threads, seed),
+                    device: Device::new(&ptx, variant),
                     entry: kernel["entry"].as_str().expect("a name").to_string(),
                     threads: kernel["threads"].as_u64().expect("a number") as u32,
                     shared: kernel["shared"].as_u64().expect("a number") as u32,
@@ -458,8 +458,8 @@ fn triton_scan_and_sort() {
 /// Calls `test` with clang's kernels, without optimisation and with it.
 fn clang(test: impl Fn(&Device)) {
     for name in ["clang_O0.ptx", "clang_O2.ptx"] {
-        for (threads, seed) in [(1, 0), (2, 31)] {
-            test(&Device::new(&stored(name), threads, seed));
+        for variant in VARIANTS {
+            test(&Device::new(&stored(name), variant));
         }
     }
 }

@@ -32,13 +32,19 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         _ => 1,
     };
     let noftz = op.flag("noftz");
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
-    let Some(name) = op.one_of(&["add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"]) else {
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
+    let Some(name) = op.one_of(&[
+        "add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec",
+    ]) else {
         return Err(l.unknown(i));
     };
     let half = matches!(ty, Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2);
     // Atomics on halves are only there without flushing, and say so (those on vectors need not).
-    if half != (noftz || n > 1 && half) || n > 1 && (space == Space::Shared || !ty.float() || name != "add" && !half) {
+    if half != (noftz || n > 1 && half)
+        || n > 1 && (space == Space::Shared || !ty.float() || name != "add" && !half)
+    {
         return Err(l.unknown(i));
     }
     let returns = op.base == "atom";
@@ -59,7 +65,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Generic => operation::<Generic>(name, ty),
         _ => None,
     };
-    let Some(exec) = exec else { return Err(l.unknown(i)) };
+    let Some(exec) = exec else {
+        return Err(l.unknown(i));
+    };
     if ty.bytes() < 4 && space != Space::Global {
         l.kernel.granule = l.kernel.granule.min(1);
     }
@@ -132,7 +140,9 @@ macro_rules! word {
                 // SAFETY: the caller's promise; other host threads reach the word only by atomics too, or the kernel has a race.
                 let word = unsafe { <$atomic>::from_ptr(pointer.cast()) };
                 let mut old = word.load(Ordering::Relaxed);
-                while let Err(now) = word.compare_exchange_weak(old, f(old), Ordering::AcqRel, Ordering::Relaxed) {
+                while let Err(now) =
+                    word.compare_exchange_weak(old, f(old), Ordering::AcqRel, Ordering::Relaxed)
+                {
                     old = now;
                 }
                 old
@@ -153,12 +163,12 @@ fn operation<P: Place + 'static>(name: &str, ty: Type) -> Option<Exec> {
     Some(match (name, ty) {
         ("add", U32 | S32) => atomic::<P, u32, _>(|a, b, _| a.wrapping_add(b)),
         ("add", U64 | S64) => atomic::<P, u64, _>(|a, b, _| a.wrapping_add(b)),
-        ("add", F32) => {
-            atomic::<P, u32, _>(|a, b, _| add_f32(R, f32::from_bits(a), f32::from_bits(b)).to_bits())
-        }
-        ("add", F64) => {
-            atomic::<P, u64, _>(|a, b, _| add_f64(R, f64::from_bits(a), f64::from_bits(b)).to_bits())
-        }
+        ("add", F32) => atomic::<P, u32, _>(|a, b, _| {
+            add_f32(R, f32::from_bits(a), f32::from_bits(b)).to_bits()
+        }),
+        ("add", F64) => atomic::<P, u64, _>(|a, b, _| {
+            add_f64(R, f64::from_bits(a), f64::from_bits(b)).to_bits()
+        }),
         ("add", F16) => atomic::<P, u16, _>(|a, b, _| add_f16(a, b)),
         ("add", Bf16) => atomic::<P, u16, _>(|a, b, _| add_bf16(a, b)),
         ("add", F16x2) => atomic::<P, u32, _>(|a, b, _| pair2(a, b, add_f16)),
@@ -198,19 +208,29 @@ fn operation<P: Place + 'static>(name: &str, ty: Type) -> Option<Exec> {
 }
 
 fn atomic<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(_: F) -> Exec {
-    unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = crate::machine::rows::the::<F>();
         // SAFETY: pointers come from `resolve`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & 0x7F) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else { return Flow::Fault };
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else {
+                return Flow::Fault;
+            };
             let n = bytes as usize / size_of::<W>();
             let code = w.code();
             let rows = &code.wide[i.more as usize..][..2 * n + 1];
             for e in 0..n {
                 let b: [W::Slot; LANES] = w.load(rows[n + e]);
-                let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW { b } else { w.load(rows[2 * n]) };
+                let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW {
+                    b
+                } else {
+                    w.load(rows[2 * n])
+                };
                 let mut old = [W::Slot::ZERO; LANES];
                 for l in lanes(mask) {
                     let pointer = pointers[l].add(e * size_of::<W>());
