@@ -330,15 +330,25 @@ fn registered_memory_is_pinned() {
 
 #[test]
 fn a_mistake_in_a_loop_is_not_reported_for_ever() {
-    let outcome = device("memory::a_mistake_in_a_loop_is_not_reported_for_ever", &[], || {
-        begin();
-        for _ in 0..150 {
-            let address = alloc(4);
-            super::value(address);
-            free(address);
-        }
-        end();
-    });
+    let outcome = device(
+        "memory::a_mistake_in_a_loop_is_not_reported_for_ever",
+        &[],
+        || {
+            begin();
+            for _ in 0..150 {
+                let address = alloc(4);
+                super::value(address);
+                free(address);
+            }
+            end();
+        },
+    );
     let Some(outcome) = outcome else { return };
-    assert!(outcome.stderr.contains("softcuda: 100 reports: 100 uninitialised"), "{}", outcome.stderr);
+    assert!(
+        outcome
+            .stderr
+            .contains("softcuda: 100 reports: 100 uninitialised"),
+        "{}",
+        outcome.stderr
+    );
 }
