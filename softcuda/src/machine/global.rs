@@ -31,8 +31,9 @@ const KEPT: usize = 64;
 pub struct BlockOrder {
     /// By warp what its last fence releases by the atomics that follow it.
     fenced: Vec<(u32, Arc<Known>)>,
-    /// By warp and address what its next fence acquires.
-    pending: HashMap<(u32, u64), Arc<Known>>,
+    /// By warp and address what is acquired by the next fence of that warp, or of one that it met at a barrier since (of which it
+    /// had the clock).
+    pending: HashMap<(u32, u64), (u32, Arc<Known>)>,
     acquired: HashMap<u64, Vec<Acquired>>,
 }
 
@@ -271,7 +272,10 @@ impl GlobalRaces {
         if access.reads()
             && let Some(here) = released.get(&address)
         {
-            order.pending.insert((who.warp, address), here.clone());
+            let clock = who.races.knowledge(who.warp)[who.warp as usize];
+            order
+                .pending
+                .insert((who.warp, address), (clock, here.clone()));
         }
         if access.writes()
             && let Some((_, fenced)) = order.fenced.iter().find(|(warp, _)| *warp == who.warp)
@@ -302,19 +306,16 @@ impl GlobalRaces {
         let knows = who.races.knowledge(who.warp);
         let own = knows[who.warp as usize];
         if !order.pending.is_empty() {
-            let pending = &mut order.pending;
-            let mut all = Vec::new();
-            pending.retain(|(warp, _), known| {
-                if *warp == who.warp {
-                    all.push(known.clone());
-                }
-                *warp != who.warp
-            });
-            for (block, clocks) in all.iter().flat_map(|known| known.iter()) {
+            let pending = order.pending.iter();
+            let all = pending.filter(|((warp, _), (clock, _))| knows[*warp as usize] >= *clock);
+            for (block, clocks) in all.flat_map(|(_, (_, known))| known.iter()) {
                 if *block == who.block {
                     continue;
                 }
                 let list = order.acquired.entry(*block).or_default();
+                if list.iter().any(|one| one.warp == who.warp && Arc::ptr_eq(&one.clocks, clocks)) {
+                    continue;
+                }
                 match list.last_mut() {
                     Some(last) if last.warp == who.warp && last.at == own => {
                         if !Arc::ptr_eq(&last.clocks, clocks) {
