@@ -434,7 +434,8 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Global => Class::GlobalLoad,
         Space::Shared => Class::SharedLoad,
         Space::Generic => Class::Generic,
-        Space::Local | Space::Const | Space::Param => Class::Local,
+        Space::Local => Class::Local,
+        Space::Const | Space::Param => Class::Constant,
     };
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;

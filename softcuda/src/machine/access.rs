@@ -362,42 +362,31 @@ fn global_races(
     }
 }
 
-/// Sectors are 32 bytes.
+/// Constants have a cache of their own and count as no access to global memory.
 fn count_global(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access) {
-    let active = mask.count_ones() as u64;
-    let (sectors, least) = if contiguous(addresses, mask, bytes) {
-        let end = addresses[0] + active * bytes as u64;
-        (
-            end.div_ceil(32) - addresses[0] / 32,
-            (active * bytes as u64).div_ceil(32),
-        )
-    } else {
-        let mut own: Vec<u64> = lanes(mask).map(|l| addresses[l]).collect();
-        own.sort_unstable();
-        own.dedup();
-        let (mut sectors, mut distinct) = (0, 0);
-        let (mut counted, mut covered) = (0, 0);
-        for address in own {
-            let end = address + bytes as u64;
-            distinct += end - address.max(covered).min(end);
-            covered = end;
-            // `counted` is one past the last sector counted.
-            let (first, last) = (address / 32, (end - 1) / 32);
-            sectors += (last + 1).saturating_sub(first.max(counted));
-            counted = last + 1;
-        }
-        (sectors, distinct.div_ceil(32))
-    };
+    let constants = &w.code().const_ranges;
+    if constants.iter().any(|&(start, end)| {
+        let address = addresses[mask.trailing_zeros() as usize % LANES];
+        start <= address && address < end
+    }) {
+        return;
+    }
     // SAFETY: no other reference to the block is in use.
-    let counts = unsafe { w.block() }.counts();
-    if access == Access::Read {
-        counts.load_sectors += sectors;
-        counts.least_load_sectors += least;
-        counts.load_bytes += active * bytes as u64;
+    let block = unsafe { w.block() };
+    let touched = block.launch().touched;
+    if contiguous(addresses, mask, bytes) {
+        let length = LANES as u64 * bytes as u64;
+        block
+            .counts()
+            .global_range(addresses[0], length, access, touched);
     } else {
-        counts.store_sectors += sectors;
-        counts.least_store_sectors += least;
-        counts.store_bytes += active * bytes as u64;
+        let mut own = [(0, 0); LANES];
+        let mut count = 0;
+        for l in lanes(mask) {
+            own[count] = (addresses[l], bytes);
+            count += 1;
+        }
+        block.counts().global(&mut own[..count], access, touched);
     }
 }
 
@@ -432,7 +421,7 @@ impl Place for SharedMemory {
             check_shared(w, &offsets, mask, bytes, access);
         }
         if options.count {
-            count_shared(w, addresses, mask, bytes);
+            block.counts().shared(addresses, mask, bytes, access);
         }
         let base = block.base();
         let mut pointers = [std::ptr::null_mut(); LANES];
@@ -553,41 +542,6 @@ pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32,
     }
 }
 
-/// The banks of shared memory are 32 words; an access of 8 or 16 bytes a lane is served by halves or quarters of the warp.
-pub fn count_shared(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32) {
-    let per_pass = (128 / bytes.max(4)) as usize;
-    let (mut passes, mut least) = (0u64, 0u64);
-    for first in (0..LANES).step_by(per_pass) {
-        let mut words = [0u32; 128];
-        let mut count = 0;
-        for l in (first..first + per_pass).filter(|l| mask >> l & 1 != 0) {
-            for word in 0..bytes.div_ceil(4) {
-                words[count] = (addresses[l] / 4) as u32 + word;
-                count += 1;
-            }
-        }
-        if count == 0 {
-            continue;
-        }
-        let words = &mut words[..count];
-        words.sort_unstable();
-        let mut banks = [0u8; 32];
-        let mut before = None;
-        for &word in words.iter() {
-            if before != Some(word) {
-                banks[word as usize % 32] += 1;
-                before = Some(word);
-            }
-        }
-        passes += *banks.iter().max().expect("32 banks") as u64;
-        least += 1;
-    }
-    // SAFETY: no other reference to the block is in use.
-    let counts = unsafe { w.block() }.counts();
-    counts.shared_passes += passes;
-    counts.least_shared_passes += least;
-}
-
 impl Place for Local {
     #[inline(always)]
     unsafe fn resolve(
@@ -613,6 +567,15 @@ impl Place for Local {
             );
             w.fail(FaultKind::IllegalAddress, lane as u32, &text);
             return Err(Failed);
+        }
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        if block.launch().options.count {
+            let all = mask.count_ones() as u64 * bytes as u64;
+            match access {
+                Access::Write => block.counts().local_store_bytes += all,
+                _ => block.counts().local_load_bytes += all,
+            }
         }
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
