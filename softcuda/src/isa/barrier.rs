@@ -255,6 +255,11 @@ unsafe fn warp_sync(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     Flow::Next
 }
 
+/// A fence over the whole device, as part of another instruction.
+pub fn emit_fence(l: &mut Lower) {
+    l.emit(fence, Class::Barrier, &[]).imm = 1;
+}
+
 /// Memory is always seen in program order here: a fence matters only to the check of races between blocks.
 unsafe fn fence(w: &mut Warp, i: &Instr, _: u32) -> Flow {
     // SAFETY: no other reference to the block is in use.

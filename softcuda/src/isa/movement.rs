@@ -19,6 +19,9 @@ type Result<T> = std::result::Result<T, LoadError>;
 /// Set in [`Instr::bytes`] when the address row has 32 bits a lane.
 const SHORT: u8 = 0x80;
 
+/// In an instruction's `bytes`: other blocks may be meant to see or change the value meanwhile.
+const ORDERED: u8 = 0x40;
+
 /// Lowers one instruction of the family.
 pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     match op.base {
@@ -227,12 +230,10 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     Flow::Next
 }
 
-/// The modifiers of loads and stores that say how memory is ordered or cached. Whether another thread may be meant to see or change
-/// the value meanwhile.
-fn modifiers(op: &mut Opcode) -> bool {
-    let ordered = op
-        .one_of(&["volatile", "acquire", "release", "relaxed", "mmio"])
-        .is_some();
+/// The modifiers of loads and stores that say how memory is ordered or cached. Gives that of order: there is one where another thread
+/// may be meant to see or change the value meanwhile.
+fn modifiers(op: &mut Opcode) -> Option<&'static str> {
+    let ordered = op.one_of(&["volatile", "acquire", "release", "relaxed", "mmio"]);
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     op.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
@@ -398,9 +399,9 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         return Ok(());
     }
-    if ordered && matches!(space, Space::Global | Space::Generic) {
-        l.kernel.ordered = true;
-    }
+    let global = matches!(space, Space::Global | Space::Generic);
+    let ordered = ordered.filter(|_| global);
+    l.kernel.ordered |= ordered.is_some();
     // A function's parameters are in local memory.
     let space = match (space, from.place) {
         (Space::Param, Some(place)) => place.space,
@@ -440,7 +441,12 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
     proto.imm = from.offset;
-    proto.bytes = (bytes as usize * n) as u8 | if from.short { SHORT } else { 0 };
+    proto.bytes = (bytes as usize * n) as u8
+        | if from.short { SHORT } else { 0 }
+        | if ordered.is_some() { ORDERED } else { 0 };
+    if ordered == Some("acquire") {
+        super::barrier::emit_fence(l);
+    }
     for (to, wide) in wides {
         l.widen(to, wide, ty);
     }
@@ -482,8 +488,11 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if matches!(space, Space::Const | Space::Param) {
         return Err(l.error(format!("{space:?} memory cannot be written")));
     }
-    if ordered && matches!(space, Space::Global | Space::Generic) {
-        l.kernel.ordered = true;
+    let global = matches!(space, Space::Global | Space::Generic);
+    let ordered = ordered.filter(|_| global);
+    l.kernel.ordered |= ordered.is_some();
+    if ordered == Some("release") {
+        super::barrier::emit_fence(l);
     }
     note_granule(l, space, bytes);
     let mut slots = vec![u(to.arg)];
@@ -505,7 +514,9 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
     proto.imm = to.offset;
-    proto.bytes = (bytes as usize * n) as u8 | if to.short { SHORT } else { 0 };
+    proto.bytes = (bytes as usize * n) as u8
+        | if to.short { SHORT } else { 0 }
+        | if ordered.is_some() { ORDERED } else { 0 };
     Ok(())
 }
 
@@ -593,8 +604,13 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
         // SAFETY: pointers come from `resolve`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
-            let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
+            let bytes = (i.bytes & !(SHORT | ORDERED)) as u32;
+            let access = if i.bytes & ORDERED != 0 {
+                Access::OrderedRead
+            } else {
+                Access::Read
+            };
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, access) else {
                 return Flow::Fault;
             };
             let size = size_of::<E::Raw>();
@@ -646,8 +662,13 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
         // SAFETY: pointers come from `resolve`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
-            let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else {
+            let bytes = (i.bytes & !(SHORT | ORDERED)) as u32;
+            let access = if i.bytes & ORDERED != 0 {
+                Access::OrderedWrite
+            } else {
+                Access::Write
+            };
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, access) else {
                 return Flow::Fault;
             };
             let size = size_of::<E::Raw>();

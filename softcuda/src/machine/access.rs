@@ -48,10 +48,10 @@ pub struct Param;
 pub struct Generic;
 
 fn verb(access: Access) -> &'static str {
-    match access {
-        Access::Read => "reads",
+    match access.plain() {
         Access::Write => "writes",
         Access::Atomic => "updates",
+        _ => "reads",
     }
 }
 
@@ -148,13 +148,22 @@ impl Place for Global {
         let checks = launch.options.checks;
         if checks.initialised {
             // SAFETY: the range was just checked; its shadow lies at the same distance everywhere.
-            unsafe { shadow(w, addresses, mask, bytes, access, launch.shadow_offset) };
+            unsafe {
+                shadow(
+                    w,
+                    addresses,
+                    mask,
+                    bytes,
+                    access.plain(),
+                    launch.shadow_offset,
+                )
+            };
         }
         if let Some(races) = launch.global {
             global_races(w, races, addresses, mask, bytes, access);
         }
         if launch.options.count {
-            count_global(w, addresses, mask, bytes, access);
+            count_global(w, addresses, mask, bytes, access.plain());
         }
         Ok(addresses.map(|address| address as *mut u8))
     }
@@ -241,8 +250,8 @@ fn global_races(
     for l in lanes(mask) {
         // SAFETY: no other reference to the block is in use.
         let block = unsafe { w.block() };
-        if access == Access::Atomic {
-            races.atomic(addresses[l], block.linear, &mut block.order);
+        if access.plain() != access || access == Access::Atomic {
+            races.atomic(addresses[l], block.linear, &mut block.order, access);
         }
         if let Some(conflict) =
             races.access(addresses[l], bytes, block.linear, &block.order, access)
@@ -308,6 +317,7 @@ impl Place for SharedMemory {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
+        let access = access.plain();
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "shared"));
         }
@@ -477,6 +487,7 @@ impl Place for Local {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
+        let access = access.plain();
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "local"));
         }
@@ -497,7 +508,8 @@ impl Place for Local {
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
         for l in 0..LANES {
-            pointers[l] = base.wrapping_add(l * w.local_stride as usize + addresses[l] as usize);
+            pointers[l] = base
+                .wrapping_add((l * w.local_stride as usize).wrapping_add(addresses[l] as usize));
         }
         Ok(pointers)
     }
@@ -512,6 +524,7 @@ impl Place for Param {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
+        let access = access.plain();
         // SAFETY: only read here.
         let params = unsafe { w.block() }.launch().params;
         let outside = |address: u64| address.saturating_add(bytes as u64) > params.len() as u64;
