@@ -104,15 +104,14 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Some(c) => l.source(c, ty)?,
         None => Arg::None,
     }));
-    let device = space != Space::Shared;
-    if device && matches!(order, Some("release" | "acq_rel")) {
+    if matches!(order, Some("release" | "acq_rel")) {
         super::barrier::emit_fence(l);
     }
     let proto = l.emit(exec, Class::Atomic, &slots);
     proto.inline = 1;
     proto.imm = at.offset;
     proto.bytes = (ty.bytes() as usize * n) as u8 | if at.short { 0x80 } else { 0 };
-    if device && matches!(order, Some("acquire" | "acq_rel")) {
+    if matches!(order, Some("acquire" | "acq_rel")) {
         super::barrier::emit_fence(l);
     }
     Ok(())

@@ -67,6 +67,11 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     }
 }
 
+/// Adds the fence that is part of an access which releases (before it) or acquires (after it).
+pub fn emit_fence(l: &mut Lower) {
+    l.emit(fence, Class::None, &[]).imm = 1;
+}
+
 fn barrier(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     op.flag("cta");
     op.flag("aligned");
@@ -253,11 +258,6 @@ unsafe fn warp_sync(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     // SAFETY: no other reference to the block is in use.
     unsafe { w.block() }.races.warp_sync(index);
     Flow::Next
-}
-
-/// A fence over the whole device, as part of another instruction.
-pub fn emit_fence(l: &mut Lower) {
-    l.emit(fence, Class::Barrier, &[]).imm = 1;
 }
 
 /// Memory is always seen in program order here: a fence matters only to the check of races between blocks.

@@ -4,8 +4,8 @@ use crate::code::lower::{Arg, Lower, Place as Where, Width, d, u, window};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Constant, Instr, NO_ROW};
 use crate::machine::access::{
-    Failed, Generic, Global, LOCAL_WINDOW, Local, PARAM_WINDOW, Param, Place, SHARED_WINDOW,
-    SharedMemory, WINDOW, contiguous, lanes,
+    Failed, Generic, Global, LOCAL_WINDOW, Local, Ordered, PARAM_WINDOW, Param, Place,
+    SHARED_WINDOW, SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, binary, logic, test, unary, versions};
@@ -18,9 +18,6 @@ type Result<T> = std::result::Result<T, LoadError>;
 
 /// Set in [`Instr::bytes`] when the address row has 32 bits a lane.
 const SHORT: u8 = 0x80;
-
-/// In an instruction's `bytes`: other blocks may be meant to see or change the value meanwhile.
-const ORDERED: u8 = 0x40;
 
 /// Lowers one instruction of the family.
 pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
@@ -230,8 +227,8 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     Flow::Next
 }
 
-/// The modifiers of loads and stores that say how memory is ordered or cached. Gives that of order: there is one where another thread
-/// may be meant to see or change the value meanwhile.
+/// The modifiers of loads and stores that say how memory is ordered or cached. The one by which another thread is meant to see or
+/// change the value meanwhile, if there is one.
 fn modifiers(op: &mut Opcode) -> Option<&'static str> {
     let ordered = op.one_of(&["volatile", "acquire", "release", "relaxed", "mmio"]);
     op.one_of(&["weak"]);
@@ -399,9 +396,9 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         return Ok(());
     }
-    let global = matches!(space, Space::Global | Space::Generic);
-    let ordered = ordered.filter(|_| global);
-    l.kernel.ordered |= ordered.is_some();
+    if ordered.is_some() && matches!(space, Space::Global | Space::Generic) {
+        l.kernel.ordered = true;
+    }
     // A function's parameters are in local memory.
     let space = match (space, from.place) {
         (Space::Param, Some(place)) => place.space,
@@ -426,6 +423,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         wides.push((to, wide));
     }
     let exec = match space {
+        Space::Global if ordered.is_some() => load_exec::<Ordered>(bytes, ty.signed()),
         Space::Global | Space::Const => load_exec::<Global>(bytes, ty.signed()),
         Space::Shared => load_exec::<SharedMemory>(bytes, ty.signed()),
         Space::Local => load_exec::<Local>(bytes, ty.signed()),
@@ -441,14 +439,12 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
     proto.imm = from.offset;
-    proto.bytes = (bytes as usize * n) as u8
-        | if from.short { SHORT } else { 0 }
-        | if ordered.is_some() { ORDERED } else { 0 };
-    if ordered == Some("acquire") {
-        super::barrier::emit_fence(l);
-    }
+    proto.bytes = (bytes as usize * n) as u8 | if from.short { SHORT } else { 0 };
     for (to, wide) in wides {
         l.widen(to, wide, ty);
+    }
+    if ordered == Some("acquire") {
+        super::barrier::emit_fence(l);
     }
     Ok(())
 }
@@ -488,11 +484,8 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if matches!(space, Space::Const | Space::Param) {
         return Err(l.error(format!("{space:?} memory cannot be written")));
     }
-    let global = matches!(space, Space::Global | Space::Generic);
-    let ordered = ordered.filter(|_| global);
-    l.kernel.ordered |= ordered.is_some();
-    if ordered == Some("release") {
-        super::barrier::emit_fence(l);
+    if ordered.is_some() && matches!(space, Space::Global | Space::Generic) {
+        l.kernel.ordered = true;
     }
     note_granule(l, space, bytes);
     let mut slots = vec![u(to.arg)];
@@ -500,6 +493,7 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         slots.push(u(l.relaxed_source(operand, ty)?));
     }
     let exec = match space {
+        Space::Global if ordered.is_some() => store_exec::<Ordered>(bytes),
         Space::Global => store_exec::<Global>(bytes),
         Space::Shared => store_exec::<SharedMemory>(bytes),
         Space::Local => store_exec::<Local>(bytes),
@@ -511,12 +505,13 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Local => Class::Local,
         _ => Class::Generic,
     };
+    if ordered == Some("release") {
+        super::barrier::emit_fence(l);
+    }
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
     proto.imm = to.offset;
-    proto.bytes = (bytes as usize * n) as u8
-        | if to.short { SHORT } else { 0 }
-        | if ordered.is_some() { ORDERED } else { 0 };
+    proto.bytes = (bytes as usize * n) as u8 | if to.short { SHORT } else { 0 };
     Ok(())
 }
 
@@ -604,13 +599,8 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
         // SAFETY: pointers come from `resolve`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
-            let bytes = (i.bytes & !(SHORT | ORDERED)) as u32;
-            let access = if i.bytes & ORDERED != 0 {
-                Access::OrderedRead
-            } else {
-                Access::Read
-            };
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, access) else {
+            let bytes = (i.bytes & !SHORT) as u32;
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
                 return Flow::Fault;
             };
             let size = size_of::<E::Raw>();
@@ -662,13 +652,8 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
         // SAFETY: pointers come from `resolve`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
-            let bytes = (i.bytes & !(SHORT | ORDERED)) as u32;
-            let access = if i.bytes & ORDERED != 0 {
-                Access::OrderedWrite
-            } else {
-                Access::Write
-            };
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, access) else {
+            let bytes = (i.bytes & !SHORT) as u32;
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else {
                 return Flow::Fault;
             };
             let size = size_of::<E::Raw>();
@@ -752,15 +737,48 @@ fn isspacep(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Shared => test(|a: u64| a.wrapping_sub(SHARED_WINDOW) < WINDOW),
         Space::Local => test(|a: u64| a.wrapping_sub(LOCAL_WINDOW) < WINDOW),
         Space::Param => test(|a: u64| a.wrapping_sub(PARAM_WINDOW) < WINDOW),
-        Space::Global => {
-            test(|a: u64| a.wrapping_sub(SHARED_WINDOW) >= PARAM_WINDOW + WINDOW - SHARED_WINDOW)
-        }
+        Space::Global => is_global,
+        Space::Const => is_const,
         _ => return Err(l.unknown(i)),
     };
     let [to, from] = l.operands(i)?;
     let slots = [d(l.dest(to, Type::Pred)?), u(l.source(from, Type::U64)?)];
     l.emit(exec, Class::Compare, &slots);
     Ok(())
+}
+
+/// Whether an address is in one of the module's constant variables, which are in device memory like all others.
+unsafe fn is_const(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: passed on.
+    unsafe { in_device_memory(w, i, mask, true) }
+}
+
+/// Whether an address is in no other space's window.
+unsafe fn is_global(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: passed on.
+    unsafe { in_device_memory(w, i, mask, false) }
+}
+
+unsafe fn in_device_memory(w: &mut Warp, i: &Instr, mask: u32, constant: bool) -> Flow {
+    // SAFETY: the rows are the instruction's own.
+    unsafe {
+        let addresses: [u64; LANES] = w.load(i.args[1]);
+        let ranges = &w.code().const_ranges;
+        let inside = |address: u64| {
+            ranges
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&address))
+        };
+        let window = |address: u64| {
+            address.wrapping_sub(SHARED_WINDOW) < PARAM_WINDOW + WINDOW - SHARED_WINDOW
+        };
+        let holds = |address: u64| inside(address) == constant && (constant || !window(address));
+        let bits = lanes(mask)
+            .filter(|&l| holds(addresses[l]))
+            .fold(0, |bits, l| bits | 1 << l);
+        w.store_pred(i.args[0], bits, mask);
+    }
+    Flow::Next
 }
 
 /// `N` bytes of the lane's local memory at `offset` of the current frame.

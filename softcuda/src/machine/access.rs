@@ -46,12 +46,14 @@ pub struct Local;
 pub struct Param;
 /// No space named.
 pub struct Generic;
+/// `.global`, by an access that is meant to meet others' (volatile, relaxed, acquire, release).
+pub struct Ordered;
 
 fn verb(access: Access) -> &'static str {
-    match access.plain() {
+    match access {
+        Access::Read => "reads",
         Access::Write => "writes",
         Access::Atomic => "updates",
-        _ => "reads",
     }
 }
 
@@ -125,6 +127,23 @@ impl Place for Global {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
+        // SAFETY: passed on from the caller.
+        unsafe { resolve_global(w, addresses, mask, bytes, access, false) }
+    }
+}
+
+/// # Safety
+/// As for [`Place::resolve`].
+#[inline(always)]
+unsafe fn resolve_global(
+    w: &mut Warp,
+    addresses: &[u64; LANES],
+    mask: u32,
+    bytes: u32,
+    access: Access,
+    ordered: bool,
+) -> Result<Pointers, Failed> {
+    {
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "global"));
         }
@@ -148,24 +167,36 @@ impl Place for Global {
         let checks = launch.options.checks;
         if checks.initialised {
             // SAFETY: the range was just checked; its shadow lies at the same distance everywhere.
-            unsafe {
-                shadow(
-                    w,
-                    addresses,
-                    mask,
-                    bytes,
-                    access.plain(),
-                    launch.shadow_offset,
-                )
-            };
+            unsafe { shadow(w, addresses, mask, bytes, access, launch.shadow_offset) };
         }
         if let Some(races) = launch.global {
-            global_races(w, races, addresses, mask, bytes, access);
+            global_races(
+                w,
+                races,
+                addresses,
+                mask,
+                bytes,
+                if ordered { Access::Atomic } else { access },
+            );
         }
         if launch.options.count {
-            count_global(w, addresses, mask, bytes, access.plain());
+            count_global(w, addresses, mask, bytes, access);
         }
         Ok(addresses.map(|address| address as *mut u8))
+    }
+}
+
+impl Place for Ordered {
+    #[inline(always)]
+    unsafe fn resolve(
+        w: &mut Warp,
+        addresses: &[u64; LANES],
+        mask: u32,
+        bytes: u32,
+        access: Access,
+    ) -> Result<Pointers, Failed> {
+        // SAFETY: passed on from the caller.
+        unsafe { resolve_global(w, addresses, mask, bytes, access, true) }
     }
 }
 
@@ -250,8 +281,8 @@ fn global_races(
     for l in lanes(mask) {
         // SAFETY: no other reference to the block is in use.
         let block = unsafe { w.block() };
-        if access.plain() != access || access == Access::Atomic {
-            races.atomic(addresses[l], block.linear, &mut block.order, access);
+        if access == Access::Atomic {
+            races.atomic(addresses[l], block.linear, &mut block.order);
         }
         if let Some(conflict) =
             races.access(addresses[l], bytes, block.linear, &block.order, access)
@@ -317,7 +348,6 @@ impl Place for SharedMemory {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
-        let access = access.plain();
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "shared"));
         }
@@ -487,7 +517,6 @@ impl Place for Local {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
-        let access = access.plain();
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "local"));
         }
@@ -508,8 +537,7 @@ impl Place for Local {
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
         for l in 0..LANES {
-            pointers[l] = base
-                .wrapping_add((l * w.local_stride as usize).wrapping_add(addresses[l] as usize));
+            pointers[l] = base.wrapping_add(l * w.local_stride as usize + addresses[l] as usize);
         }
         Ok(pointers)
     }
@@ -524,7 +552,6 @@ impl Place for Param {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
-        let access = access.plain();
         // SAFETY: only read here.
         let params = unsafe { w.block() }.launch().params;
         let outside = |address: u64| address.saturating_add(bytes as u64) > params.len() as u64;

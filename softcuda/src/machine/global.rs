@@ -1,7 +1,7 @@
 //! Global-memory races between blocks.
 //!
 //! Each four bytes remember which block last wrote and last read them in this launch. Blocks are ordered by nothing but
-//! release and acquire: a fence followed by an atomic (or a store that is volatile, relaxed or more) releases what a block did so far at that address, an atomic followed by a
+//! release and acquire: a fence followed by an atomic releases what a block did so far at that address, an atomic followed by a
 //! fence acquires what others released there, as in the "last block sums up" pattern.
 
 use std::collections::HashMap;
@@ -39,32 +39,11 @@ pub enum Access {
     Write,
     /// An atomic operation: never a race with another.
     Atomic,
-    /// A load that is volatile, relaxed or more: no race with atomics or with others like it.
-    OrderedRead,
-    /// Likewise, a store.
-    OrderedWrite,
 }
 
-impl Access {
-    /// As it is to those that care for reading and writing only.
-    #[inline(always)]
-    pub fn plain(self) -> Access {
-        match self {
-            Access::OrderedRead => Access::Read,
-            Access::OrderedWrite => Access::Write,
-            other => other,
-        }
-    }
-
-    /// Whether two such accesses may meet.
-    fn ordered(self) -> bool {
-        !matches!(self, Access::Read | Access::Write)
-    }
-}
-
-/// Block (32 bits, plus one), release count (16 bits), whether ordered.
-fn stamp(block: u64, releases: u32, ordered: bool) -> u64 {
-    ((block + 1) & 0xFFFF_FFFF) << 24 | ((releases & 0xFFFF) as u64) << 1 | ordered as u64
+/// Block (32 bits, plus one), release count (16 bits), whether atomic.
+fn stamp(block: u64, releases: u32, atomic: bool) -> u64 {
+    ((block + 1) & 0xFFFF_FFFF) << 24 | ((releases & 0xFFFF) as u64) << 1 | atomic as u64
 }
 
 /// Last writers and readers of the allocations of one launch, four bytes each.
@@ -122,9 +101,15 @@ impl GlobalRaces {
         order: &BlockOrder,
         access: Access,
     ) -> Option<GlobalConflict> {
-        let own = stamp(block, order.releases, access.ordered());
+        let own = stamp(block, order.releases, access == Access::Atomic);
         let conflicts = |other: u64, write: bool| {
-            if other == 0 || other >> 24 == own >> 24 || other & own & 1 != 0 {
+            // A plain read of what an atomic wrote is how compare-and-swap loops begin: it passes.
+            let reads = access == Access::Read || !write;
+            if other == 0
+                || other >> 24 == own >> 24
+                || other & 1 != 0 && (own & 1 != 0 || reads)
+                || own & 1 != 0 && !write
+            {
                 return None;
             }
             let (block, releases) = ((other >> 24) - 1, (other >> 1 & 0xFFFF) as u32);
@@ -137,7 +122,7 @@ impl GlobalRaces {
             if bytes < 4 && access != Access::Atomic {
                 continue;
             }
-            if access.plain() == Access::Read {
+            if access == Access::Read {
                 found = found.or(conflicts(self.writers[word].load(Ordering::Relaxed), true));
                 self.readers[word].store(own, Ordering::Relaxed);
             } else {
@@ -151,9 +136,9 @@ impl GlobalRaces {
         found
     }
 
-    /// `block` performs an atomic, or an ordered load or store, at `address`.
-    pub fn atomic(&self, address: u64, block: u64, order: &mut BlockOrder, access: Access) {
-        if order.fenced && access != Access::OrderedRead {
+    /// `block` performs an atomic at `address`.
+    pub fn atomic(&self, address: u64, block: u64, order: &mut BlockOrder) {
+        if order.fenced {
             order.releases += 1;
             let mut released = self
                 .released
@@ -168,7 +153,7 @@ impl GlobalRaces {
             }
             order.fenced = false;
         }
-        if access != Access::OrderedWrite && order.touched.last() != Some(&address) {
+        if order.touched.last() != Some(&address) {
             order.touched.push(address);
         }
     }
