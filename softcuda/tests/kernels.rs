@@ -18,3 +18,5 @@ mod sync;
 mod tensor;
 #[path = "kernels/text.rs"]
 mod text;
+#[path = "kernels/wmma.rs"]
+mod wmma;

@@ -580,7 +580,8 @@ impl Place for Local {
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
         for l in 0..LANES {
-            pointers[l] = base.wrapping_add(l * w.local_stride as usize + addresses[l] as usize);
+            pointers[l] = base
+                .wrapping_add((l * w.local_stride as usize).wrapping_add(addresses[l] as usize));
         }
         Ok(pointers)
     }
