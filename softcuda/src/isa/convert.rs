@@ -422,10 +422,13 @@ fn packed(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         (Some("s2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 2, signed: true }, a as i32, b as i32, c)),
         _ => return Err(l.unknown(i)),
     };
-    let mut slots = vec![d(l.dest(&i.operands[0], word)?)];
-    for operand in &i.operands[1..] {
-        slots.push(u(l.source(operand, word)?));
-    }
+    let slots = if op.types.contains(&word) {
+        let [to, a, b, c] = l.operands(i)?;
+        vec![d(l.dest(to, word)?), u(l.source(a, word)?), u(l.source(b, word)?), u(l.source(c, word)?)]
+    } else {
+        let [to, a, b] = l.operands(i)?;
+        vec![d(l.dest(to, word)?), u(l.source(a, word)?), u(l.source(b, word)?)]
+    };
     l.emit(exec, Class::Convert, &slots);
     Ok(())
 }
