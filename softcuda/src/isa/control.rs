@@ -55,6 +55,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             l.guarded_by_branch(|l| call(l, i))
         }
         "ret" => {
+            let [] = l.operands(i)?;
             op.flag("uni");
             if l.entry {
                 let proto = l.emit(exit, Class::Control, &[]);
@@ -65,10 +66,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             Ok(())
         }
         "exit" => {
+            let [] = l.operands(i)?;
             l.emit(exit, Class::Control, &[]).control = Control::Return;
             Ok(())
         }
         "trap" => {
+            let [] = l.operands(i)?;
             l.emit(trap, Class::Control, &[]).control = Control::Return;
             Ok(())
         }
