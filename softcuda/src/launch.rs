@@ -75,11 +75,22 @@ pub struct Outcome {
 /// Runs `kernel` of its module over `grid`. `params` holds the parameters at the offsets that [`Kernel::params`] gives.
 ///
 /// The grid must be within the device's limits and the kernel's: the driver layer checks them first.
-pub fn launch(memory: &Memory, kernel: &Kernel, grid: &Grid, params: &[u8], options: &Options) -> Outcome {
+pub fn launch(
+    memory: &Memory,
+    kernel: &Kernel,
+    grid: &Grid,
+    params: &[u8],
+    options: &Options,
+) -> Outcome {
     let code = &*kernel.code;
     let view = memory.view();
-    let races = options.checks.global_races.then(|| GlobalRaces::new(view.ranges().iter().copied()));
-    let shared_bytes = kernel.static_shared.next_multiple_of(if grid.dynamic_shared > 0 { 16 } else { 1 });
+    let races = options
+        .checks
+        .global_races
+        .then(|| GlobalRaces::new(view.ranges().iter().copied()));
+    let shared_bytes = kernel
+        .static_shared
+        .next_multiple_of(if grid.dynamic_shared > 0 { 16 } else { 1 });
     let explain = |address: u64, bytes: u64| memory.explain(address, bytes);
     let shared = Shared {
         code,
@@ -97,10 +108,20 @@ pub fn launch(memory: &Memory, kernel: &Kernel, grid: &Grid, params: &[u8], opti
     let constants = Constants(constants.as_mut_ptr().cast());
     let blocks = grid.blocks.iter().map(|&n| n as u64).product::<u64>();
     let order = (options.seed != 0).then(|| shuffled(blocks, options.seed));
-    let queue = Queue { next: AtomicU64::new(0), blocks, order, failed: AtomicU64::new(u64::MAX), fault: Mutex::new(None) };
+    let queue = Queue {
+        next: AtomicU64::new(0),
+        blocks,
+        order,
+        failed: AtomicU64::new(u64::MAX),
+        fault: Mutex::new(None),
+    };
     // Atomics whose outcome depends on the order of blocks: in order, on one thread, so that it is always the same.
     let one = code.ordered || options.checks.global_races;
-    let threads = if one { 1 } else { options.threads.clamp(1, blocks.max(1) as usize) };
+    let threads = if one {
+        1
+    } else {
+        options.threads.clamp(1, blocks.max(1) as usize)
+    };
     let work = || {
         let mut worker = Worker::new(code.instrs.len());
         if options.count {
@@ -123,7 +144,14 @@ pub fn launch(memory: &Memory, kernel: &Kernel, grid: &Grid, params: &[u8], opti
             workers
         })
     };
-    let mut outcome = Outcome { fault: queue.fault.into_inner().unwrap_or_else(|p| p.into_inner()).map(|(_, f)| f), ..Outcome::default() };
+    let mut outcome = Outcome {
+        fault: queue
+            .fault
+            .into_inner()
+            .unwrap_or_else(|p| p.into_inner())
+            .map(|(_, f)| f),
+        ..Outcome::default()
+    };
     let mut findings: BTreeMap<(FindingKind, u32), (u64, String)> = BTreeMap::new();
     let mut output = Vec::new();
     for worker in workers {
@@ -136,7 +164,10 @@ pub fn launch(memory: &Memory, kernel: &Kernel, grid: &Grid, params: &[u8], opti
         }
         output.extend(worker.output);
     }
-    outcome.findings = findings.into_iter().map(|((kind, _), (_, message))| Finding { kind, message }).collect();
+    outcome.findings = findings
+        .into_iter()
+        .map(|((kind, _), (_, message))| Finding { kind, message })
+        .collect();
     output.sort_by_key(|(block, _)| *block);
     outcome.output = output.into_iter().flat_map(|(_, text)| text).collect();
     outcome
@@ -165,12 +196,20 @@ impl Queue {
         if place >= self.blocks || place > self.failed.load(Ordering::Relaxed) {
             return None;
         }
-        Some((place, self.order.as_ref().map_or(place, |order| order[place as usize] as u64)))
+        Some((
+            place,
+            self.order
+                .as_ref()
+                .map_or(place, |order| order[place as usize] as u64),
+        ))
     }
 
     fn fail(&self, place: u64, fault: Fault) {
         self.failed.fetch_min(place, Ordering::Relaxed);
-        let mut first = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut first = self
+            .fault
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if first.as_ref().is_none_or(|(other, _)| place < *other) {
             *first = Some((place, fault));
         }
@@ -180,14 +219,27 @@ impl Queue {
 /// Blocks that one thread has begun at a time, for kernels whose blocks wait for each other.
 const RESIDENT: usize = 64;
 
-fn run_blocks<const COUNT: bool>(shared: &Shared, constants: &Constants, queue: &Queue, worker: &mut Worker) {
+fn run_blocks<const COUNT: bool>(
+    shared: &Shared,
+    constants: &Constants,
+    queue: &Queue,
+    worker: &mut Worker,
+) {
     let worker: *mut Worker = worker;
     // Blocks that spin, oldest first; and one to use again.
     let mut resident: VecDeque<Box<Block>> = VecDeque::new();
     let mut spare: Option<Box<Block>> = None;
-    let limit = if shared.grid.cooperative { usize::MAX } else { RESIDENT };
+    let limit = if shared.grid.cooperative {
+        usize::MAX
+    } else {
+        RESIDENT
+    };
     loop {
-        let fresh = if resident.len() < limit { queue.take() } else { None };
+        let fresh = if resident.len() < limit {
+            queue.take()
+        } else {
+            None
+        };
         let mut block = match fresh {
             Some((place, linear)) => {
                 let mut block = spare.take().unwrap_or_default();
@@ -228,26 +280,50 @@ fn constants(code: &Code, params: &[u8], dynamic_shared: u64) -> Vec<Line16> {
         let (bits, long) = match constant {
             Constant::Pred(holds) => {
                 // SAFETY: the rows were made large enough for all constants.
-                unsafe { base.add(offset as usize).cast::<u32>().write(if holds { u32::MAX } else { 0 }) };
+                unsafe {
+                    base.add(offset as usize)
+                        .cast::<u32>()
+                        .write(if holds { u32::MAX } else { 0 })
+                };
                 continue;
             }
             Constant::Word(bits) => (bits as u64, false),
             Constant::Long(bits) => (bits, true),
-            Constant::Param { offset: DYNAMIC_SHARED, .. } => (dynamic_shared, true),
-            Constant::Param { offset, bytes, signed, long } => {
+            Constant::Param {
+                offset: DYNAMIC_SHARED,
+                ..
+            } => (dynamic_shared, true),
+            Constant::Param {
+                offset,
+                bytes,
+                signed,
+                long,
+            } => {
                 let mut value = [0; 8];
-                value[..bytes as usize].copy_from_slice(&params[offset as usize..][..bytes as usize]);
+                value[..bytes as usize]
+                    .copy_from_slice(&params[offset as usize..][..bytes as usize]);
                 let shift = 64 - 8 * bytes as u32;
                 let bits = u64::from_le_bytes(value) << shift;
-                (if signed { (bits as i64 >> shift) as u64 } else { bits >> shift }, long)
+                (
+                    if signed {
+                        (bits as i64 >> shift) as u64
+                    } else {
+                        bits >> shift
+                    },
+                    long,
+                )
             }
         };
         // SAFETY: as above.
         unsafe {
             if long {
-                base.add(offset as usize).cast::<[u64; LANES]>().write([bits; LANES]);
+                base.add(offset as usize)
+                    .cast::<[u64; LANES]>()
+                    .write([bits; LANES]);
             } else {
-                base.add(offset as usize).cast::<[u32; LANES]>().write([bits as u32; LANES]);
+                base.add(offset as usize)
+                    .cast::<[u32; LANES]>()
+                    .write([bits as u32; LANES]);
             }
         }
     }

@@ -65,8 +65,15 @@ impl Module {
     /// Reads and checks `text`, and gives its variables memory. Every kernel is made ready to run, so that a form which is not known
     /// is refused here.
     pub fn load(text: &str, memory: &Memory) -> Result<Module, LoadError> {
-        let ast = parse(text).map_err(|error| LoadError { line: error.line, message: error.message })?;
-        let mut module = Module { kernels: Vec::new(), variables: HashMap::new(), sm: ast.sm };
+        let ast = parse(text).map_err(|error| LoadError {
+            line: error.line,
+            message: error.message,
+        })?;
+        let mut module = Module {
+            kernels: Vec::new(),
+            variables: HashMap::new(),
+            sm: ast.sm,
+        };
         let loaded = module.fill(&ast, memory);
         if loaded.is_err() {
             module.unload(memory);
@@ -80,9 +87,15 @@ impl Module {
             if !matches!(variable.space, Space::Global | Space::Const) {
                 continue;
             }
-            let error = |message: String| LoadError { line: variable.line, message };
+            let error = |message: String| LoadError {
+                line: variable.line,
+                message,
+            };
             if variable.linkage == Linkage::Extern {
-                return Err(error(format!("{} is defined in another module, and modules are not linked", variable.name)));
+                return Err(error(format!(
+                    "{} is defined in another module, and modules are not linked",
+                    variable.name
+                )));
             }
             if self.variables.contains_key(&variable.name) {
                 return Err(error(format!("{} is defined a second time", variable.name)));
@@ -90,39 +103,62 @@ impl Module {
             if variable.space == Space::Const {
                 const_bytes += variable.bytes();
                 if const_bytes > CONST_BYTES {
-                    return Err(error(format!("the module has more than {CONST_BYTES} bytes of constant variables")));
+                    return Err(error(format!(
+                        "the module has more than {CONST_BYTES} bytes of constant variables"
+                    )));
                 }
             }
             let bytes = variable.bytes().max(1);
             let address = memory
                 .alloc(bytes, Owner::Variable(variable.name.clone()))
                 .map_err(|full| error(format!("{}: {full}", variable.name)))?;
-            self.variables.insert(variable.name.clone(), (address, variable.bytes()));
+            self.variables
+                .insert(variable.name.clone(), (address, variable.bytes()));
         }
         for variable in &ast.variables {
             if let Some((address, _)) = self.variables.get(&variable.name)
                 && !variable.init.is_empty()
             {
                 let bytes = self.initial(variable)?;
-                memory.write(*address, &bytes).expect("the variable was just given its memory");
+                memory
+                    .write(*address, &bytes)
+                    .expect("the variable was just given its memory");
             }
         }
-        let addresses: HashMap<String, u64> =
-            self.variables.iter().map(|(name, (address, _))| (name.clone(), *address)).collect();
-        for function in ast.functions.iter().filter(|function| function.entry && function.body.is_some()) {
+        let addresses: HashMap<String, u64> = self
+            .variables
+            .iter()
+            .map(|(name, (address, _))| (name.clone(), *address))
+            .collect();
+        for function in ast
+            .functions
+            .iter()
+            .filter(|function| function.entry && function.body.is_some())
+        {
             if self.kernel(&function.name).is_some() {
                 let message = format!("kernel {} is defined a second time", function.name);
-                return Err(LoadError { line: function.line, message });
+                return Err(LoadError {
+                    line: function.line,
+                    message,
+                });
             }
             let (params, param_bytes) = kernel_params(function);
             let assembled = assemble::kernel(Shared::new(ast, &addresses, function))?;
             self.kernels.push(Arc::new(Kernel {
                 name: function.name.clone(),
-                params: params.into_iter().map(|(offset, bytes)| Param { offset, bytes }).collect(),
+                params: params
+                    .into_iter()
+                    .map(|(offset, bytes)| Param { offset, bytes })
+                    .collect(),
                 param_bytes,
                 registers: registers(assembled.pressure, &function.limits),
                 static_shared: assembled.shared,
-                local_bytes: assembled.code.functions.iter().map(|function| function.local).sum(),
+                local_bytes: assembled
+                    .code
+                    .functions
+                    .iter()
+                    .map(|function| function.local)
+                    .sum(),
                 const_bytes: const_bytes as u32,
                 limits: function.limits,
                 code: Arc::new(assembled.code),
@@ -133,7 +169,10 @@ impl Module {
 
     /// A variable's first bytes.
     fn initial(&self, variable: &ast::Variable) -> Result<Vec<u8>, LoadError> {
-        let error = |message: String| LoadError { line: variable.line, message };
+        let error = |message: String| LoadError {
+            line: variable.line,
+            message,
+        };
         let size = variable.ty.bytes() as usize;
         let mut bytes = Vec::with_capacity(variable.init.len() * size);
         for init in &variable.init {
@@ -141,7 +180,11 @@ impl Module {
                 Init::Int(bits) => *bits,
                 Init::Float(value) if size == 8 => value.to_bits(),
                 Init::Float(value) if size == 4 => (*value as f32).to_bits() as u64,
-                Init::Float(_) => return Err(error("a number with a fraction in a variable of another type".to_string())),
+                Init::Float(_) => {
+                    return Err(error(
+                        "a number with a fraction in a variable of another type".to_string(),
+                    ));
+                }
                 Init::Address { name, offset, .. } => match self.variables.get(name) {
                     // Global addresses and generic ones are the same.
                     Some((address, _)) => address.wrapping_add_signed(*offset),
@@ -151,7 +194,10 @@ impl Module {
             bytes.extend_from_slice(&bits.to_le_bytes()[..size]);
         }
         if bytes.len() as u64 > variable.bytes() {
-            return Err(error(format!("{} has more initial values than elements", variable.name)));
+            return Err(error(format!(
+                "{} has more initial values than elements",
+                variable.name
+            )));
         }
         Ok(bytes)
     }
@@ -179,18 +225,28 @@ impl Module {
     /// Gives the variables' memory back.
     pub fn unload(&self, memory: &Memory) {
         for (address, _) in self.variables.values() {
-            memory.free(*address).expect("a module frees its variables once");
+            memory
+                .free(*address)
+                .expect("a module frees its variables once");
         }
     }
 }
 
 /// What ptxas would likely give: values alive at once and a few for addresses, in steps of 8, within what the kernel allows.
 fn registers(pressure: u32, limits: &Limits) -> u32 {
-    let threads = limits.required_threads.or(limits.max_threads).map_or(0, |[x, y, z]| x.saturating_mul(y).saturating_mul(z));
+    let threads = limits
+        .required_threads
+        .or(limits.max_threads)
+        .map_or(0, |[x, y, z]| x.saturating_mul(y).saturating_mul(z));
     let blocks = limits.min_blocks.unwrap_or(1).max(1);
     let fits = match threads.saturating_mul(blocks) {
         0 => 255,
         threads => (65536 / threads / 8 * 8).max(16),
     };
-    (pressure + 6).next_multiple_of(8).max(16).min(fits).min(limits.max_registers.unwrap_or(255)).min(255)
+    (pressure + 6)
+        .next_multiple_of(8)
+        .max(16)
+        .min(fits)
+        .min(limits.max_registers.unwrap_or(255))
+        .min(255)
 }

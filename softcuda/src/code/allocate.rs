@@ -32,7 +32,9 @@ impl Bits {
     fn each(&self) -> impl Iterator<Item = u32> {
         self.0.iter().enumerate().flat_map(|(word, bits)| {
             let bits = *bits;
-            (0..64).filter(move |bit| bits >> bit & 1 != 0).map(move |bit| word as u32 * 64 + bit)
+            (0..64)
+                .filter(move |bit| bits >> bit & 1 != 0)
+                .map(move |bit| word as u32 * 64 + bit)
         })
     }
 }
@@ -40,7 +42,10 @@ impl Bits {
 /// Registers that an instruction reads, its guard included. A guarded write keeps the old value in some lanes: it reads too.
 fn uses(proto: &Proto) -> impl Iterator<Item = u32> {
     let guarded = proto.guard.is_some();
-    let slots = proto.slots.iter().filter(move |slot| slot.used || slot.def && guarded);
+    let slots = proto
+        .slots
+        .iter()
+        .filter(move |slot| slot.used || slot.def && guarded);
     let registers = slots.filter_map(|slot| match slot.arg {
         Arg::Reg(register) => Some(register),
         _ => None,
@@ -49,10 +54,14 @@ fn uses(proto: &Proto) -> impl Iterator<Item = u32> {
 }
 
 fn defs(proto: &Proto) -> impl Iterator<Item = u32> {
-    proto.slots.iter().filter(|slot| slot.def).filter_map(|slot| match slot.arg {
-        Arg::Reg(register) => Some(register),
-        _ => None,
-    })
+    proto
+        .slots
+        .iter()
+        .filter(|slot| slot.def)
+        .filter_map(|slot| match slot.arg {
+            Arg::Reg(register) => Some(register),
+            _ => None,
+        })
 }
 
 /// Assigns rows.
@@ -108,8 +117,12 @@ pub fn allocate(protos: &[Proto], flow: &Flow, registers: &[Width]) -> Rows {
             first[register as usize] = first[register as usize].min(at);
             last[register as usize] = last[register as usize].max(at);
         };
-        live_in[block].each().for_each(|register| touch(register, range.start as u32 * 2));
-        live_out[block].each().for_each(|register| touch(register, range.end as u32 * 2));
+        live_in[block]
+            .each()
+            .for_each(|register| touch(register, range.start as u32 * 2));
+        live_out[block]
+            .each()
+            .for_each(|register| touch(register, range.end as u32 * 2));
         for index in range.clone() {
             uses(&protos[index]).for_each(|register| touch(register, index as u32 * 2));
             defs(&protos[index]).for_each(|register| touch(register, index as u32 * 2 + 1));
@@ -135,7 +148,9 @@ pub fn allocate(protos: &[Proto], flow: &Flow, registers: &[Width]) -> Rows {
         }
         pressure = pressure.max(now);
     }
-    let mut order: Vec<u32> = (0..registers.len() as u32).filter(|r| first[*r as usize] != u32::MAX).collect();
+    let mut order: Vec<u32> = (0..registers.len() as u32)
+        .filter(|r| first[*r as usize] != u32::MAX)
+        .collect();
     order.sort_by_key(|r| first[*r as usize]);
     let mut pools = [Pool::default(), Pool::default(), Pool::default()];
     let mut slots = vec![0; registers.len()];
@@ -154,7 +169,11 @@ pub fn allocate(protos: &[Proto], flow: &Flow, registers: &[Width]) -> Rows {
             Width::Long => longs + slots[register] * Width::Long.bytes(),
         })
         .collect();
-    Rows { offsets, bytes: bytes.max(64), pressure }
+    Rows {
+        offsets,
+        bytes: bytes.max(64),
+        pressure,
+    }
 }
 
 /// Slots of one width, given out by start of interval.

@@ -42,9 +42,14 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
         let lowered = Lower::function(&mut shared, function)?;
         for proto in &lowered.protos {
             if let Control::Branch(targets) = &proto.control
-                && let Some(missing) = targets.iter().find(|label| !lowered.labels.contains_key(*label))
+                && let Some(missing) = targets
+                    .iter()
+                    .find(|label| !lowered.labels.contains_key(*label))
             {
-                return Err(LoadError { line: proto.site.line, message: format!("there is no label {missing}") });
+                return Err(LoadError {
+                    line: proto.site.line,
+                    message: format!("there is no label {missing}"),
+                });
             }
         }
         let used = append(&mut code, &lowered, &function.name);
@@ -61,14 +66,27 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
     code.ordered = shared.ordered;
     code.granule = shared.granule;
     code.named_barriers = shared.named_barriers;
-    let bytes = shared.shared_bytes.next_multiple_of(shared.dynamic_align.max(1));
+    let bytes = shared
+        .shared_bytes
+        .next_multiple_of(shared.dynamic_align.max(1));
     let Ok(bytes) = u32::try_from(bytes) else {
         let line = shared.functions[0].line;
-        return Err(LoadError { line, message: "more than 4 GiB of shared memory".to_string() });
+        return Err(LoadError {
+            line,
+            message: "more than 4 GiB of shared memory".to_string(),
+        });
     };
     // The padding before dynamic shared memory is only there if there is such memory; the launch rounds up likewise.
-    let shared_bytes = if shared.dynamic_align > 16 { bytes } else { shared.shared_bytes as u32 };
-    Ok(Assembled { code, pressure, shared: shared_bytes })
+    let shared_bytes = if shared.dynamic_align > 16 {
+        bytes
+    } else {
+        shared.shared_bytes as u32
+    };
+    Ok(Assembled {
+        code,
+        pressure,
+        shared: shared_bytes,
+    })
 }
 
 /// Appends a function. Returns its registers alive at once.
@@ -90,12 +108,24 @@ fn append(code: &mut Code, lowered: &Lower, name: &str) -> u32 {
         .joins
         .iter()
         .map(|(branch, join)| {
-            let leaves = lowered.entry && protos[*join].control == Control::Return && protos[*join].guard.is_none();
+            let leaves = lowered.entry
+                && protos[*join].control == Control::Return
+                && protos[*join].guard.is_none();
             (*branch, if leaves { end } else { *join })
         })
         .collect();
-    let mut meeting: BTreeSet<usize> = joins.values().copied().filter(|join| *join != end).collect();
-    meeting.extend(lowered.joins_after.iter().map(|index| index + 1).filter(|index| *index != end));
+    let mut meeting: BTreeSet<usize> = joins
+        .values()
+        .copied()
+        .filter(|join| *join != end)
+        .collect();
+    meeting.extend(
+        lowered
+            .joins_after
+            .iter()
+            .map(|index| index + 1)
+            .filter(|index| *index != end),
+    );
     let first = code.instrs.len() as u32;
     let mut places = Vec::with_capacity(protos.len());
     let mut next = first;
@@ -110,7 +140,14 @@ fn append(code: &mut Code, lowered: &Lower, name: &str) -> u32 {
         }
         let place = |label: &str| places[lowered.labels[label].min(end)];
         let join = joins.get(&index).map(|join| places[*join]);
-        code.instrs.push(instruction(&mut code.wide, proto, &row, &place, join, places[end]));
+        code.instrs.push(instruction(
+            &mut code.wide,
+            proto,
+            &row,
+            &place,
+            join,
+            places[end],
+        ));
         code.sites.push(proto.site);
     }
     code.functions.push(FunctionCode {
@@ -126,7 +163,16 @@ fn append(code: &mut Code, lowered: &Lower, name: &str) -> u32 {
 }
 
 fn plain(exec: crate::machine::rows::Exec) -> Instr {
-    Instr { exec, args: [NO_ROW; 4], imm: 0, more: 0, guard: NO_ROW, negated: false, class: Class::None, bytes: 0 }
+    Instr {
+        exec,
+        args: [NO_ROW; 4],
+        imm: 0,
+        more: 0,
+        guard: NO_ROW,
+        negated: false,
+        class: Class::None,
+        bytes: 0,
+    }
 }
 
 fn instruction(
@@ -138,7 +184,10 @@ fn instruction(
     end: u32,
 ) -> Instr {
     let mut args = [NO_ROW; 4];
-    for (arg, slot) in args.iter_mut().zip(&proto.slots[..proto.slots.len().min(proto.inline)]) {
+    for (arg, slot) in args
+        .iter_mut()
+        .zip(&proto.slots[..proto.slots.len().min(proto.inline)])
+    {
         *arg = row(slot.arg);
     }
     let mut more = wide.len() as u32;
@@ -157,7 +206,13 @@ fn instruction(
             imm = join.unwrap_or(end) as i64;
         }
         _ => {
-            wide.extend(proto.slots.iter().skip(proto.inline).map(|slot| row(slot.arg)));
+            wide.extend(
+                proto
+                    .slots
+                    .iter()
+                    .skip(proto.inline)
+                    .map(|slot| row(slot.arg)),
+            );
             wide.extend(&proto.extra);
         }
     }
@@ -165,5 +220,14 @@ fn instruction(
         Some((register, negated)) => (row(Arg::Reg(register)), negated),
         None => (NO_ROW, false),
     };
-    Instr { exec: proto.exec, args, imm, more, guard, negated, class: proto.class, bytes: proto.bytes }
+    Instr {
+        exec: proto.exec,
+        args,
+        imm,
+        more,
+        guard,
+        negated,
+        class: proto.class,
+        bytes: proto.bytes,
+    }
 }

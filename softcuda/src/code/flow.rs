@@ -82,7 +82,11 @@ pub fn analyse(protos: &[Proto], labels: &HashMap<String, usize>) -> Flow {
             joins.insert(index, starts[join]);
         }
     }
-    Flow { starts, successors, joins }
+    Flow {
+        starts,
+        successors,
+        joins,
+    }
 }
 
 /// Immediate post-dominators (Cooper, Harvey and Kennedy 2001, on the reversed graph); none for blocks that never reach `exit`.

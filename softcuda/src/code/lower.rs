@@ -66,12 +66,20 @@ pub struct Slot {
 
 /// A destination.
 pub fn d(arg: Arg) -> Slot {
-    Slot { arg, def: true, used: false }
+    Slot {
+        arg,
+        def: true,
+        used: false,
+    }
 }
 
 /// A source.
 pub fn u(arg: Arg) -> Slot {
-    Slot { arg, def: false, used: true }
+    Slot {
+        arg,
+        def: false,
+        used: true,
+    }
 }
 
 /// What an instruction does to the order of execution.
@@ -160,7 +168,11 @@ pub struct Kernel<'m> {
 
 impl<'m> Kernel<'m> {
     /// Begins with the kernel `entry`.
-    pub fn new(module: &'m ast::Module, variables: &'m HashMap<String, u64>, entry: &'m Function) -> Kernel<'m> {
+    pub fn new(
+        module: &'m ast::Module,
+        variables: &'m HashMap<String, u64>,
+        entry: &'m Function,
+    ) -> Kernel<'m> {
         Kernel {
             module,
             variables,
@@ -184,9 +196,18 @@ impl<'m> Kernel<'m> {
         let offset = *self.known.entry(constant).or_insert(next);
         if offset == next {
             self.constants.push((constant, offset));
-            let long = matches!(constant, Constant::Long(_) | Constant::Param { long: true, .. });
+            let long = matches!(
+                constant,
+                Constant::Long(_) | Constant::Param { long: true, .. }
+            );
             let pred = matches!(constant, Constant::Pred(_));
-            self.constant_bytes += if long { 256 } else if pred { 64 } else { 128 };
+            self.constant_bytes += if long {
+                256
+            } else if pred {
+                64
+            } else {
+                128
+            };
         }
         Arg::Const(offset)
     }
@@ -205,10 +226,17 @@ impl<'m> Kernel<'m> {
     /// The function called `name`, with its number; noted as one to lower.
     fn callee(&mut self, name: &str) -> Option<(u32, &'m Function)> {
         let find = |with_body: bool| {
-            self.module.functions.iter().find(|f| !f.entry && f.name == name && f.body.is_some() == with_body)
+            self.module
+                .functions
+                .iter()
+                .find(|f| !f.entry && f.name == name && f.body.is_some() == with_body)
         };
         let function = find(true)?;
-        let index = match self.functions.iter().position(|f| std::ptr::eq(*f, function)) {
+        let index = match self
+            .functions
+            .iter()
+            .position(|f| std::ptr::eq(*f, function))
+        {
             Some(index) => index,
             None => {
                 self.functions.push(function);
@@ -285,7 +313,10 @@ impl<'k, 'm> Lower<'k, 'm> {
             labels: HashMap::new(),
             branch_lists: HashMap::new(),
             local_bytes: 0,
-            site: Site { line: function.line, ..Site::default() },
+            site: Site {
+                line: function.line,
+                ..Site::default()
+            },
             guard: None,
             fresh_labels: 0,
             joins_after: Vec::new(),
@@ -294,14 +325,26 @@ impl<'k, 'm> Lower<'k, 'm> {
         if function.entry {
             let (places, _) = kernel_params(function);
             for (variable, (offset, bytes)) in function.params.iter().zip(places) {
-                let place = Place { space: Space::Param, address: offset as u64, bytes: bytes as u64 };
+                let place = Place {
+                    space: Space::Param,
+                    address: offset as u64,
+                    bytes: bytes as u64,
+                };
                 this.declare(&variable.name, Name::Variable(place));
             }
         } else {
             let (params, results, end) = signature(function);
-            let all = function.params.iter().zip(params).chain(function.results.iter().zip(results));
+            let all = function
+                .params
+                .iter()
+                .zip(params)
+                .chain(function.results.iter().zip(results));
             for (variable, (offset, bytes)) in all {
-                let place = Place { space: Space::Local, address: offset as u64, bytes: bytes as u64 };
+                let place = Place {
+                    space: Space::Local,
+                    address: offset as u64,
+                    bytes: bytes as u64,
+                };
                 this.declare(&variable.name, Name::Variable(place));
             }
             this.local_bytes = end;
@@ -330,17 +373,28 @@ impl<'k, 'm> Lower<'k, 'm> {
         for statement in statements {
             match statement {
                 Statement::Label(name) => {
-                    if self.labels.insert(name.clone(), self.protos.len()).is_some() {
+                    if self
+                        .labels
+                        .insert(name.clone(), self.protos.len())
+                        .is_some()
+                    {
                         return Err(self.error(format!("label {name} stands here a second time")));
                     }
                 }
-                Statement::Registers { ty, width, names, line } => {
+                Statement::Registers {
+                    ty,
+                    width,
+                    names,
+                    line,
+                } => {
                     self.site.line = *line;
                     if *width != 1 {
                         return Err(self.error("vector registers are not supported".to_string()));
                     }
                     if *ty == Type::B128 {
-                        return Err(self.error("registers of 128 bits are not supported".to_string()));
+                        return Err(
+                            self.error("registers of 128 bits are not supported".to_string())
+                        );
                     }
                     for (name, count) in names {
                         match count {
@@ -367,7 +421,10 @@ impl<'k, 'm> Lower<'k, 'm> {
     }
 
     fn declare(&mut self, name: &str, what: Name) {
-        self.scopes.last_mut().expect("a function has a scope").insert(name.to_string(), what);
+        self.scopes
+            .last_mut()
+            .expect("a function has a scope")
+            .insert(name.to_string(), what);
     }
 
     fn declare_register(&mut self, name: &str, ty: Type) {
@@ -380,15 +437,25 @@ impl<'k, 'm> Lower<'k, 'm> {
         let place = match variable.space {
             Space::Shared => {
                 let at = self.kernel.place_shared(variable);
-                Place { space: Space::Shared, address: at, bytes: variable.bytes() }
+                Place {
+                    space: Space::Shared,
+                    address: at,
+                    bytes: variable.bytes(),
+                }
             }
             Space::Local | Space::Param => {
                 let at = self.local_bytes.next_multiple_of(variable.align.max(1));
                 self.local_bytes = at + variable.bytes();
-                Place { space: Space::Local, address: at, bytes: variable.bytes() }
+                Place {
+                    space: Space::Local,
+                    address: at,
+                    bytes: variable.bytes(),
+                }
             }
             space => {
-                return Err(self.error(format!("variables of {space:?} memory inside a function are not supported")));
+                return Err(self.error(format!(
+                    "variables of {space:?} memory inside a function are not supported"
+                )));
             }
         };
         self.declare(&variable.name, Name::Variable(place));
@@ -397,7 +464,10 @@ impl<'k, 'm> Lower<'k, 'm> {
 
     /// An error at the instruction being lowered.
     pub fn error(&self, message: String) -> LoadError {
-        LoadError { line: self.site.line, message }
+        LoadError {
+            line: self.site.line,
+            message,
+        }
     }
 
     /// A new register.
@@ -423,7 +493,12 @@ impl<'k, 'm> Lower<'k, 'm> {
                 Name::Register(_) => None,
             };
         }
-        let variable = self.kernel.module.variables.iter().find(|variable| variable.name == name)?;
+        let variable = self
+            .kernel
+            .module
+            .variables
+            .iter()
+            .find(|variable| variable.name == name)?;
         let bytes = variable.bytes();
         if variable.space == Space::Shared {
             let address = match self.kernel.shared.get(name) {
@@ -434,10 +509,18 @@ impl<'k, 'm> Lower<'k, 'm> {
                     at
                 }
             };
-            return Some(Place { space: Space::Shared, address, bytes });
+            return Some(Place {
+                space: Space::Shared,
+                address,
+                bytes,
+            });
         }
         let address = *self.kernel.variables.get(name)?;
-        Some(Place { space: variable.space, address, bytes })
+        Some(Place {
+            space: variable.space,
+            address,
+            bytes,
+        })
     }
 
     /// The address of a place, as a 64-bit value (32-bit users narrow it).
@@ -445,18 +528,23 @@ impl<'k, 'm> Lower<'k, 'm> {
         match place.space {
             Space::Local if !self.entry => {
                 let to = self.temporary(Width::Long);
-                self.emit(isa::movement::LOCAL_ADDRESS, Class::Move, &[d(to)]).imm = place.address as i64 + offset;
+                self.emit(isa::movement::LOCAL_ADDRESS, Class::Move, &[d(to)])
+                    .imm = place.address as i64 + offset;
                 to
             }
             // Dynamic shared memory begins where the static one ends, which is known once the whole kernel is lowered.
-            Space::Shared if place.address == u64::MAX => self.kernel.constant(Constant::Param {
-                offset: DYNAMIC_SHARED,
-                bytes: 8,
-                signed: false,
-                long: true,
-            })
-            .offset_by(self, offset),
-            _ => self.kernel.constant(Constant::Long(place.address.wrapping_add_signed(offset))),
+            Space::Shared if place.address == u64::MAX => self
+                .kernel
+                .constant(Constant::Param {
+                    offset: DYNAMIC_SHARED,
+                    bytes: 8,
+                    signed: false,
+                    long: true,
+                })
+                .offset_by(self, offset),
+            _ => self
+                .kernel
+                .constant(Constant::Long(place.address.wrapping_add_signed(offset))),
         }
     }
 
@@ -513,9 +601,10 @@ impl<'k, 'm> Lower<'k, 'm> {
                 self.emit(unary(|a: u64| a as u32), Class::None, &[d(to), u(arg)]);
                 Ok(to)
             }
-            (Some(have), want) if have != want => {
-                Err(self.error(format!("{} cannot hold a value of {ty:?}", describe(operand))))
-            }
+            (Some(have), want) if have != want => Err(self.error(format!(
+                "{} cannot hold a value of {ty:?}",
+                describe(operand)
+            ))),
             _ => Ok(arg),
         }
     }
@@ -548,12 +637,19 @@ impl<'k, 'm> Lower<'k, 'm> {
                 };
                 let to = self.temporary(Width::Pred);
                 let exec = crate::machine::rows::logic(|a, _| !a);
-                self.emit(exec, Class::None, &[d(to), u(Arg::Reg(register)), u(Arg::Reg(register))]);
+                self.emit(
+                    exec,
+                    Class::None,
+                    &[d(to), u(Arg::Reg(register)), u(Arg::Reg(register))],
+                );
                 to
             }
             // Zero is zero either way; of another integer it is not clear whether its bits or its value are meant.
             Operand::Int(bits) if *bits != 0 && matches!(ty, Type::F32 | Type::F64) => {
-                return Err(self.error(format!("{} is an integer, not a number of type {ty:?}", describe(operand))));
+                return Err(self.error(format!(
+                    "{} is an integer, not a number of type {ty:?}",
+                    describe(operand)
+                )));
             }
             Operand::Int(bits) => self.literal(*bits, ty),
             Operand::F32(bits) => match ty {
@@ -594,7 +690,9 @@ impl<'k, 'm> Lower<'k, 'm> {
         match operand {
             Operand::Sink => Ok(self.temporary(Width::of(ty))),
             Operand::Name(name) => match self.register_named(name) {
-                Some(register) if self.registers[register as usize] == Width::of(ty) => Ok(Arg::Reg(register)),
+                Some(register) if self.registers[register as usize] == Width::of(ty) => {
+                    Ok(Arg::Reg(register))
+                }
                 Some(_) => Err(self.error(format!("{name} is wider or narrower than {ty:?}"))),
                 None => Err(self.error(format!("{name} is not a register"))),
             },
@@ -618,7 +716,11 @@ impl<'k, 'm> Lower<'k, 'm> {
     /// Fills the wider register that [`Lower::relaxed_dest`] was given.
     pub fn widen(&mut self, from: Arg, to: Option<Arg>, ty: Type) {
         let Some(to) = to else { return };
-        let exec = if ty.signed() { unary(|a: u32| a as i32 as i64 as u64) } else { unary(|a: u32| a as u64) };
+        let exec = if ty.signed() {
+            unary(|a: u32| a as i32 as i64 as u64)
+        } else {
+            unary(|a: u32| a as u64)
+        };
         self.emit(exec, Class::None, &[d(to), u(from)]);
     }
 
@@ -626,7 +728,11 @@ impl<'k, 'm> Lower<'k, 'm> {
     pub fn pair(&mut self, operand: &Operand) -> Result<(Arg, Option<Arg>)> {
         match operand {
             Operand::Pair(p, q) => {
-                let q = if **q == Operand::Sink { None } else { Some(self.dest(q, Type::Pred)?) };
+                let q = if **q == Operand::Sink {
+                    None
+                } else {
+                    Some(self.dest(q, Type::Pred)?)
+                };
                 Ok((self.dest(p, Type::Pred)?, q))
             }
             other => Ok((self.dest(other, Type::Pred)?, None)),
@@ -642,10 +748,18 @@ impl<'k, 'm> Lower<'k, 'm> {
     }
 
     /// Takes the operands apart, which must be `N`.
-    pub fn operands<'o, const N: usize>(&self, instruction: &'o Instruction) -> Result<[&'o Operand; N]> {
+    pub fn operands<'o, const N: usize>(
+        &self,
+        instruction: &'o Instruction,
+    ) -> Result<[&'o Operand; N]> {
         let all: Vec<&Operand> = instruction.operands.iter().collect();
         let found = all.len();
-        all.try_into().map_err(|_| self.error(format!("{} takes {N} operands, here are {found}", instruction.opcode)))
+        all.try_into().map_err(|_| {
+            self.error(format!(
+                "{} takes {N} operands, here are {found}",
+                instruction.opcode
+            ))
+        })
     }
 
     /// The error for a form that nobody knows.
@@ -667,10 +781,13 @@ impl<'k, 'm> Lower<'k, 'm> {
 
     /// Runs `body` without the current guard, branching around it where the guard does not hold.
     pub fn guarded_by_branch(&mut self, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let Some((register, negated)) = self.guard else { return body(self) };
+        let Some((register, negated)) = self.guard else {
+            return body(self);
+        };
         let label = self.fresh_label();
         self.guard = Some((register, !negated));
-        self.emit(isa::control::BRANCH, Class::Control, &[]).control = Control::Branch(vec![label.clone()]);
+        self.emit(isa::control::BRANCH, Class::Control, &[]).control =
+            Control::Branch(vec![label.clone()]);
         self.guard = None;
         body(self)?;
         self.labels.insert(label, self.protos.len());
@@ -678,11 +795,16 @@ impl<'k, 'm> Lower<'k, 'm> {
     }
 
     fn instruction(&mut self, instruction: &'m Instruction) -> Result<()> {
-        self.site = Site { line: instruction.line, location: instruction.location };
+        self.site = Site {
+            line: instruction.line,
+            location: instruction.location,
+        };
         self.guard = match &instruction.guard {
             None => None,
             Some(Guard { name, negated }) => match self.register_named(name) {
-                Some(register) if self.registers[register as usize] == Width::Pred => Some((register, *negated)),
+                Some(register) if self.registers[register as usize] == Width::Pred => {
+                    Some((register, *negated))
+                }
                 _ => return Err(self.error(format!("{name} is not a predicate"))),
             },
         };
@@ -728,7 +850,11 @@ impl Arg {
         }
         let by = lower.kernel.constant(Constant::Long(offset as u64));
         let to = lower.temporary(Width::Long);
-        lower.emit(binary(|a: u64, b: u64| a.wrapping_add(b)), Class::None, &[d(to), u(self), u(by)]);
+        lower.emit(
+            binary(|a: u64, b: u64| a.wrapping_add(b)),
+            Class::None,
+            &[d(to), u(self), u(by)],
+        );
         to
     }
 }

@@ -170,7 +170,12 @@ pub struct Code {
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "code of {}, {} instructions", self.name, self.instrs.len())
+        write!(
+            f,
+            "code of {}, {} instructions",
+            self.name,
+            self.instrs.len()
+        )
     }
 }
 
@@ -180,7 +185,10 @@ impl Code {
         let site = self.sites[pc as usize];
         let mut text = format!("PTX line {}", site.line);
         if site.location.line != 0
-            && let Some((_, path)) = self.files.iter().find(|(index, _)| *index == site.location.file)
+            && let Some((_, path)) = self
+                .files
+                .iter()
+                .find(|(index, _)| *index == site.location.file)
         {
             let name = path.rsplit('/').next().unwrap_or(path);
             text.push_str(&format!(", {name}:{}", site.location.line));

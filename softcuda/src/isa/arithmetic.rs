@@ -25,7 +25,9 @@ fn class(ty: Type) -> Class {
 /// Lowers one instruction of the family.
 pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     match op.base {
-        "mul" | "mad" if op.types.first().is_some_and(|ty| !ty.float()) => return multiply(l, op, i),
+        "mul" | "mad" if op.types.first().is_some_and(|ty| !ty.float()) => {
+            return multiply(l, op, i);
+        }
         "mul24" | "mad24" => return multiply24(l, op, i),
         "dp4a" | "dp2a" => return dot(l, op, i),
         "addc" | "subc" | "madc" => return carry(l, op, i),
@@ -35,9 +37,17 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if matches!(op.base, "add" | "sub") && op.flag("cc") {
         return carry(l, op, i);
     }
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
-    let exec = if ty.float() { float::form(op, ty) } else { integer(op, ty) };
-    let Some(exec) = exec else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
+    let exec = if ty.float() {
+        float::form(op, ty)
+    } else {
+        integer(op, ty)
+    };
+    let Some(exec) = exec else {
+        return Err(l.unknown(i));
+    };
     let class = match op.base {
         "ex2" | "lg2" | "sin" | "cos" | "tanh" | "rsqrt" => Class::Special,
         "rcp" | "sqrt" | "div" if ty == Type::F32 => Class::Special,
@@ -50,7 +60,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         _ => 2,
     };
     if operands.len() != expected + 1 {
-        return Err(l.error(format!("{} takes {} operands, here are {}", i.opcode, expected + 1, operands.len())));
+        return Err(l.error(format!(
+            "{} takes {} operands, here are {}",
+            i.opcode,
+            expected + 1,
+            operands.len()
+        )));
     }
     let mut slots = vec![d(l.dest(&operands[0], ty)?)];
     for operand in &operands[1..] {
@@ -65,7 +80,9 @@ fn integer(op: &mut Opcode, ty: Type) -> Option<Exec> {
     use Type::*;
     let sat = op.flag("sat");
     let relu = op.flag("relu");
-    if sat && !(ty == S32 && matches!(op.base, "add" | "sub")) || relu && !(ty == S32 && matches!(op.base, "min" | "max")) {
+    if sat && !(ty == S32 && matches!(op.base, "add" | "sub"))
+        || relu && !(ty == S32 && matches!(op.base, "min" | "max"))
+    {
         return None;
     }
     // 16-bit values lie in 32-bit slots whose upper half is of no meaning.
@@ -110,11 +127,17 @@ fn integer(op: &mut Opcode, ty: Type) -> Option<Exec> {
         ("max", U64) => binary(|a: u64, b: u64| a.max(b)),
         ("max", S64) => binary(|a: u64, b: u64| (a as i64).max(b as i64) as u64),
         ("sad", U16) => ternary(move |a, b, c| num::int::sad_u16(u16(a), u16(b), u16(c)) as u32),
-        ("sad", S16) => ternary(move |a, b, c| num::int::sad_s16(s16(a), s16(b), s16(c)) as u16 as u32),
+        ("sad", S16) => {
+            ternary(move |a, b, c| num::int::sad_s16(s16(a), s16(b), s16(c)) as u16 as u32)
+        }
         ("sad", U32) => ternary(num::int::sad_u32),
-        ("sad", S32) => ternary(|a: u32, b: u32, c: u32| num::int::sad_s32(a as i32, b as i32, c as i32) as u32),
+        ("sad", S32) => {
+            ternary(|a: u32, b: u32, c: u32| num::int::sad_s32(a as i32, b as i32, c as i32) as u32)
+        }
         ("sad", U64) => ternary(num::int::sad_u64),
-        ("sad", S64) => ternary(|a: u64, b: u64, c: u64| num::int::sad_s64(a as i64, b as i64, c as i64) as u64),
+        ("sad", S64) => {
+            ternary(|a: u64, b: u64, c: u64| num::int::sad_s64(a as i64, b as i64, c as i64) as u64)
+        }
         _ => return None,
     })
 }
@@ -126,7 +149,9 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         return carry(l, op, i);
     }
     let part = op.one_of(&["lo", "hi", "wide"]);
-    let (Some(ty), Some(part)) = (op.only(), part) else { return Err(l.unknown(i)) };
+    let (Some(ty), Some(part)) = (op.only(), part) else {
+        return Err(l.unknown(i));
+    };
     let s = |a: u32| a as i32 as i64;
     let mad = op.base == "mad";
     let sat = op.flag("sat");
@@ -139,40 +164,60 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let exec = match (part, ty, mad) {
         ("lo", U16 | S16 | U32 | S32, false) => binary(|a: u32, b: u32| a.wrapping_mul(b)),
-        ("lo", U16 | S16 | U32 | S32, true) => ternary(|a: u32, b: u32, c: u32| a.wrapping_mul(b).wrapping_add(c)),
+        ("lo", U16 | S16 | U32 | S32, true) => {
+            ternary(|a: u32, b: u32, c: u32| a.wrapping_mul(b).wrapping_add(c))
+        }
         ("lo", U64 | S64, false) => binary(|a: u64, b: u64| a.wrapping_mul(b)),
-        ("lo", U64 | S64, true) => ternary(|a: u64, b: u64, c: u64| a.wrapping_mul(b).wrapping_add(c)),
+        ("lo", U64 | S64, true) => {
+            ternary(|a: u64, b: u64, c: u64| a.wrapping_mul(b).wrapping_add(c))
+        }
         ("hi", U16, false) => binary(|a: u32, b: u32| ((a & 0xFFFF) * (b & 0xFFFF)) >> 16),
-        ("hi", S16, false) => binary(|a: u32, b: u32| ((a as i16 as i32 * b as i16 as i32) >> 16) as u16 as u32),
+        ("hi", S16, false) => {
+            binary(|a: u32, b: u32| ((a as i16 as i32 * b as i16 as i32) >> 16) as u16 as u32)
+        }
         ("hi", U16, true) => {
             ternary(|a: u32, b: u32, c: u32| (((a & 0xFFFF) * (b & 0xFFFF)) >> 16).wrapping_add(c))
         }
-        ("hi", S16, true) => {
-            ternary(|a: u32, b: u32, c: u32| ((a as i16 as i32 * b as i16 as i32) >> 16).wrapping_add(c as i32) as u32)
-        }
+        ("hi", S16, true) => ternary(|a: u32, b: u32, c: u32| {
+            ((a as i16 as i32 * b as i16 as i32) >> 16).wrapping_add(c as i32) as u32
+        }),
         ("hi", U32, false) => binary(|a: u32, b: u32| ((a as u64 * b as u64) >> 32) as u32),
-        ("hi", U32, true) => ternary(|a: u32, b: u32, c: u32| (((a as u64 * b as u64) >> 32) as u32).wrapping_add(c)),
+        ("hi", U32, true) => {
+            ternary(|a: u32, b: u32, c: u32| (((a as u64 * b as u64) >> 32) as u32).wrapping_add(c))
+        }
         ("hi", S32, false) => binary(move |a: u32, b: u32| ((s(a) * s(b)) >> 32) as u32),
         ("hi", S32, true) if sat => ternary(move |a: u32, b: u32, c: u32| {
             (((s(a) * s(b)) >> 32) as i32).saturating_add(c as i32) as u32
         }),
-        ("hi", S32, true) => ternary(move |a: u32, b: u32, c: u32| (((s(a) * s(b)) >> 32) as u32).wrapping_add(c)),
-        ("hi", U64, false) => binary(|a: u64, b: u64| ((a as u128 * b as u128) >> 64) as u64),
-        ("hi", U64, true) => ternary(|a: u64, b: u64, c: u64| (((a as u128 * b as u128) >> 64) as u64).wrapping_add(c)),
-        ("hi", S64, false) => binary(|a: u64, b: u64| ((a as i64 as i128 * b as i64 as i128) >> 64) as u64),
-        ("hi", S64, true) => {
-            ternary(|a: u64, b: u64, c: u64| (((a as i64 as i128 * b as i64 as i128) >> 64) as u64).wrapping_add(c))
+        ("hi", S32, true) => {
+            ternary(move |a: u32, b: u32, c: u32| (((s(a) * s(b)) >> 32) as u32).wrapping_add(c))
         }
+        ("hi", U64, false) => binary(|a: u64, b: u64| ((a as u128 * b as u128) >> 64) as u64),
+        ("hi", U64, true) => ternary(|a: u64, b: u64, c: u64| {
+            (((a as u128 * b as u128) >> 64) as u64).wrapping_add(c)
+        }),
+        ("hi", S64, false) => {
+            binary(|a: u64, b: u64| ((a as i64 as i128 * b as i64 as i128) >> 64) as u64)
+        }
+        ("hi", S64, true) => ternary(|a: u64, b: u64, c: u64| {
+            (((a as i64 as i128 * b as i64 as i128) >> 64) as u64).wrapping_add(c)
+        }),
         ("wide", U16, false) => binary(|a: u32, b: u32| (a & 0xFFFF) * (b & 0xFFFF)),
         ("wide", S16, false) => binary(|a: u32, b: u32| (a as i16 as i32 * b as i16 as i32) as u32),
-        ("wide", U16, true) => ternary(|a: u32, b: u32, c: u32| ((a & 0xFFFF) * (b & 0xFFFF)).wrapping_add(c)),
-        ("wide", S16, true) => {
-            ternary(|a: u32, b: u32, c: u32| ((a as i16 as i32 * b as i16 as i32) as u32).wrapping_add(c))
+        ("wide", U16, true) => {
+            ternary(|a: u32, b: u32, c: u32| ((a & 0xFFFF) * (b & 0xFFFF)).wrapping_add(c))
         }
+        ("wide", S16, true) => ternary(|a: u32, b: u32, c: u32| {
+            ((a as i16 as i32 * b as i16 as i32) as u32).wrapping_add(c)
+        }),
         ("wide", U32, false) => binary(|a: u32, b: u32| a as u64 * b as u64),
-        ("wide", U32, true) => ternary(|a: u32, b: u32, c: u64| (a as u64 * b as u64).wrapping_add(c)),
+        ("wide", U32, true) => {
+            ternary(|a: u32, b: u32, c: u64| (a as u64 * b as u64).wrapping_add(c))
+        }
         ("wide", S32, false) => binary(move |a: u32, b: u32| (s(a) * s(b)) as u64),
-        ("wide", S32, true) => ternary(move |a: u32, b: u32, c: u64| ((s(a) * s(b)) as u64).wrapping_add(c)),
+        ("wide", S32, true) => {
+            ternary(move |a: u32, b: u32, c: u64| ((s(a) * s(b)) as u64).wrapping_add(c))
+        }
         _ => return Err(l.unknown(i)),
     };
     if sat && !(part == "hi" && ty == S32 && mad) {
@@ -180,11 +225,20 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     }
     if mad {
         let [to, a, b, c] = l.operands(i)?;
-        let slots = [d(l.dest(to, result)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(c, result)?)];
+        let slots = [
+            d(l.dest(to, result)?),
+            u(l.source(a, ty)?),
+            u(l.source(b, ty)?),
+            u(l.source(c, result)?),
+        ];
         l.emit(exec, Class::Integer, &slots);
     } else {
         let [to, a, b] = l.operands(i)?;
-        let slots = [d(l.dest(to, result)?), u(l.source(a, ty)?), u(l.source(b, ty)?)];
+        let slots = [
+            d(l.dest(to, result)?),
+            u(l.source(a, ty)?),
+            u(l.source(b, ty)?),
+        ];
         l.emit(exec, Class::Integer, &slots);
     }
     Ok(())
@@ -193,7 +247,9 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 /// mul24, mad24: the low 24 bits of the sources.
 fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let part = op.one_of(&["lo", "hi"]);
-    let (Some(ty), Some(part)) = (op.only(), part) else { return Err(l.unknown(i)) };
+    let (Some(ty), Some(part)) = (op.only(), part) else {
+        return Err(l.unknown(i));
+    };
     let s = |a: u32| a as i32;
     let sat = op.flag("sat");
     if sat && !(op.base == "mad24" && part == "hi" && ty == Type::S32) {
@@ -207,8 +263,12 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         ("mad24", "hi", Type::S32) if sat => {
             ternary(move |a, b, c| num::int::mad24_hi_sat_s32(s(a), s(b), s(c)) as u32)
         }
-        ("mad24", "lo", Type::U32) => ternary(|a, b, c: u32| num::int::mul24_lo_u32(a, b).wrapping_add(c)),
-        ("mad24", "hi", Type::U32) => ternary(|a, b, c: u32| num::int::mul24_hi_u32(a, b).wrapping_add(c)),
+        ("mad24", "lo", Type::U32) => {
+            ternary(|a, b, c: u32| num::int::mul24_lo_u32(a, b).wrapping_add(c))
+        }
+        ("mad24", "hi", Type::U32) => {
+            ternary(|a, b, c: u32| num::int::mul24_hi_u32(a, b).wrapping_add(c))
+        }
         ("mad24", "lo", Type::S32) => {
             ternary(move |a, b, c: u32| (num::int::mul24_lo_s32(s(a), s(b)) as u32).wrapping_add(c))
         }
@@ -224,7 +284,12 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         _ => {
             let [to, a, b, c] = l.operands(i)?;
-            vec![d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(c, ty)?)]
+            vec![
+                d(l.dest(to, ty)?),
+                u(l.source(a, ty)?),
+                u(l.source(b, ty)?),
+                u(l.source(c, ty)?),
+            ]
         }
     };
     l.emit(exec, Class::Integer, &slots);
@@ -235,7 +300,9 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 fn dot(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let half = op.one_of(&["lo", "hi"]);
     let (signed_a, signed_b) = match op.types[..] {
-        [a @ (Type::U32 | Type::S32), b @ (Type::U32 | Type::S32)] => (a == Type::S32, b == Type::S32),
+        [a @ (Type::U32 | Type::S32), b @ (Type::U32 | Type::S32)] => {
+            (a == Type::S32, b == Type::S32)
+        }
         _ => return Err(l.unknown(i)),
     };
     macro_rules! forms {
@@ -256,7 +323,12 @@ fn dot(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let [to, a, b, c] = l.operands(i)?;
     let word = Type::B32;
-    let slots = [d(l.dest(to, word)?), u(l.source(a, word)?), u(l.source(b, word)?), u(l.source(c, word)?)];
+    let slots = [
+        d(l.dest(to, word)?),
+        u(l.source(a, word)?),
+        u(l.source(b, word)?),
+        u(l.source(c, word)?),
+    ];
     l.emit(exec, Class::Integer, &slots);
     Ok(())
 }
@@ -266,32 +338,55 @@ fn carry(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     // `add.cc` has lost its flag to the caller; `addc.cc` still has it.
     let reads = matches!(op.base, "addc" | "subc" | "madc");
     let writes = if reads { op.flag("cc") } else { true };
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     let part = op.one_of(&["lo", "hi"]);
     let code = l.carry_register();
     let zero = l.literal(0, Type::Pred);
     let carry_in = if reads { code } else { zero };
-    let Some((mut to, mut sources)) = i.operands.split_first().map(|(to, sources)| (to.clone(), sources.to_vec())) else {
+    let Some((mut to, mut sources)) = i
+        .operands
+        .split_first()
+        .map(|(to, sources)| (to.clone(), sources.to_vec()))
+    else {
         return Err(l.unknown(i));
     };
     let base = match op.base {
         "madc" | "mad" => {
             // The product first, then its sum with the carry.
-            let (Some(part), [a, b, c]) = (part, &sources[..]) else { return Err(l.unknown(i)) };
+            let (Some(part), [a, b, c]) = (part, &sources[..]) else {
+                return Err(l.unknown(i));
+            };
             let product = l.temporary(crate::code::lower::Width::of(ty));
             let exec = match (part, ty) {
                 ("lo", Type::U32 | Type::S32) => binary(|a: u32, b: u32| a.wrapping_mul(b)),
                 ("hi", Type::U32) => binary(|a: u32, b: u32| ((a as u64 * b as u64) >> 32) as u32),
-                ("hi", Type::S32) => binary(|a: u32, b: u32| ((a as i32 as i64 * b as i32 as i64) >> 32) as u32),
+                ("hi", Type::S32) => {
+                    binary(|a: u32, b: u32| ((a as i32 as i64 * b as i32 as i64) >> 32) as u32)
+                }
                 ("lo", Type::U64 | Type::S64) => binary(|a: u64, b: u64| a.wrapping_mul(b)),
-                ("hi", Type::U64) => binary(|a: u64, b: u64| ((a as u128 * b as u128) >> 64) as u64),
-                ("hi", Type::S64) => binary(|a: u64, b: u64| ((a as i64 as i128 * b as i64 as i128) >> 64) as u64),
+                ("hi", Type::U64) => {
+                    binary(|a: u64, b: u64| ((a as u128 * b as u128) >> 64) as u64)
+                }
+                ("hi", Type::S64) => {
+                    binary(|a: u64, b: u64| ((a as i64 as i128 * b as i64 as i128) >> 64) as u64)
+                }
                 _ => return Err(l.unknown(i)),
             };
             let slots = [d(product), u(l.source(a, ty)?), u(l.source(b, ty)?)];
             l.emit(exec, Class::Integer, &slots);
             let c = l.source(c, ty)?;
-            return add_carry(l, &mut to, [product, c], ty, false, carry_in, writes.then_some(code), i);
+            return add_carry(
+                l,
+                &mut to,
+                [product, c],
+                ty,
+                false,
+                carry_in,
+                writes.then_some(code),
+                i,
+            );
         }
         base => base,
     };
@@ -302,7 +397,16 @@ fn carry(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let a = sources.pop().expect("two sources");
     let (a, b) = (l.source(&a, ty)?, l.source(&b, ty)?);
     let subtract = matches!(base, "sub" | "subc");
-    add_carry(l, &mut to, [a, b], ty, subtract, carry_in, writes.then_some(code), i)
+    add_carry(
+        l,
+        &mut to,
+        [a, b],
+        ty,
+        subtract,
+        carry_in,
+        writes.then_some(code),
+        i,
+    )
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -344,25 +448,58 @@ fn add_carry(
         // A carry out of a + b + c: the sum is below a, or equal to it with a carry in. A borrow out of a - b - c likewise.
         let (below, equal) = (l.temporary(Width::Pred), l.temporary(Width::Pred));
         let (less, same) = match (long, subtract) {
-            (false, false) => (compare(|s: u32, a: u32| s < a), compare(|s: u32, a: u32| s == a)),
-            (false, true) => (compare(|s: u32, a: u32| s > a), compare(|s: u32, a: u32| s == a)),
-            (true, false) => (compare(|s: u64, a: u64| s < a), compare(|s: u64, a: u64| s == a)),
-            (true, true) => (compare(|s: u64, a: u64| s > a), compare(|s: u64, a: u64| s == a)),
+            (false, false) => (
+                compare(|s: u32, a: u32| s < a),
+                compare(|s: u32, a: u32| s == a),
+            ),
+            (false, true) => (
+                compare(|s: u32, a: u32| s > a),
+                compare(|s: u32, a: u32| s == a),
+            ),
+            (true, false) => (
+                compare(|s: u64, a: u64| s < a),
+                compare(|s: u64, a: u64| s == a),
+            ),
+            (true, true) => (
+                compare(|s: u64, a: u64| s > a),
+                compare(|s: u64, a: u64| s == a),
+            ),
         };
         l.emit(less, Class::None, &[d(below), u(sum), u(a)]);
         l.emit(same, Class::None, &[d(equal), u(sum), u(a)]);
-        l.emit(crate::machine::rows::logic(|a, b| a & b), Class::None, &[d(equal), u(equal), u(carry_in)]);
-        l.emit(crate::machine::rows::logic(|a, b| a | b), Class::None, &[d(out), u(below), u(equal)]);
+        l.emit(
+            crate::machine::rows::logic(|a, b| a & b),
+            Class::None,
+            &[d(equal), u(equal), u(carry_in)],
+        );
+        l.emit(
+            crate::machine::rows::logic(|a, b| a | b),
+            Class::None,
+            &[d(out), u(below), u(equal)],
+        );
     }
-    let copy = if long { unary(|a: u64| a) } else { unary(|a: u32| a) };
+    let copy = if long {
+        unary(|a: u64| a)
+    } else {
+        unary(|a: u32| a)
+    };
     l.emit(copy, Class::None, &[d(to), u(sum)]);
     Ok(())
 }
 
 /// testp: the class of a floating-point number.
 fn testp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let kind = op.one_of(&["finite", "infinite", "number", "notanumber", "normal", "subnormal"]);
-    let (Some(ty), Some(kind)) = (op.only(), kind) else { return Err(l.unknown(i)) };
+    let kind = op.one_of(&[
+        "finite",
+        "infinite",
+        "number",
+        "notanumber",
+        "normal",
+        "subnormal",
+    ]);
+    let (Some(ty), Some(kind)) = (op.only(), kind) else {
+        return Err(l.unknown(i));
+    };
     let f = |a: u32| f32::from_bits(a);
     let g = |a: u64| f64::from_bits(a);
     let exec = match (ty, kind) {

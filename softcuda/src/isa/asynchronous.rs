@@ -31,7 +31,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         return Ok(());
     }
     if op.flag("wait_group") {
-        let [Operand::Int(groups)] = l.operands(i)? else { return Err(l.unknown(i)) };
+        let [Operand::Int(groups)] = l.operands(i)? else {
+            return Err(l.unknown(i));
+        };
         l.emit(wait_group, Class::Async, &[]).imm = *groups as i64;
         return Ok(());
     }
@@ -58,9 +60,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let from = address(l, from, Space::Global)?;
     // The number of bytes to copy, the rest zero; or a predicate that tells to copy nothing.
     let ignore = match source {
-        Some(Operand::Name(name)) => l
-            .register_named(name)
-            .is_some_and(|register| l.registers[register as usize] == crate::code::lower::Width::Pred),
+        Some(Operand::Name(name)) => l.register_named(name).is_some_and(|register| {
+            l.registers[register as usize] == crate::code::lower::Width::Pred
+        }),
         _ => false,
     };
     let source = match source {
@@ -87,13 +89,21 @@ fn full(l: &mut Lower, address: super::movement::Address) -> Arg {
         // The sum stays within 32 bits: a negative offset leads back.
         let by = l.literal(address.offset as u64, Type::B32);
         let to = l.temporary(Width::Long);
-        l.emit(binary(|a: u32, b: u32| a.wrapping_add(b) as u64), Class::None, &[d(to), u(arg), u(by)]);
+        l.emit(
+            binary(|a: u32, b: u32| a.wrapping_add(b) as u64),
+            Class::None,
+            &[d(to), u(arg), u(by)],
+        );
         return to;
     }
     if address.offset != 0 {
         let by = l.literal(address.offset as u64, Type::B64);
         let to = l.temporary(Width::Long);
-        l.emit(binary(|a: u64, b: u64| a.wrapping_add(b)), Class::None, &[d(to), u(arg), u(by)]);
+        l.emit(
+            binary(|a: u64, b: u64| a.wrapping_add(b)),
+            Class::None,
+            &[d(to), u(arg), u(by)],
+        );
         arg = to;
     }
     arg
@@ -117,20 +127,32 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         if SharedMemory::resolve(w, &to, mask, size, Access::Write).is_err() {
             return Flow::Fault;
         }
-        let reading = lanes(mask).filter(|&l| count[l] > 0).fold(0, |bits, l| bits | 1 << l);
+        let reading = lanes(mask)
+            .filter(|&l| count[l] > 0)
+            .fold(0, |bits, l| bits | 1 << l);
         let mut data = vec![0u8; size as usize * LANES];
         // Lanes that copy all are one access; the others read less, each its own number.
-        let whole = lanes(reading).filter(|&l| count[l] == size).fold(0u32, |bits, l| bits | 1 << l);
+        let whole = lanes(reading)
+            .filter(|&l| count[l] == size)
+            .fold(0u32, |bits, l| bits | 1 << l);
         if whole != 0 {
-            let Ok(pointers) = Global::resolve(w, &from, whole, size, Access::Read) else { return Flow::Fault };
+            let Ok(pointers) = Global::resolve(w, &from, whole, size, Access::Read) else {
+                return Flow::Fault;
+            };
             for l in lanes(whole) {
-                std::ptr::copy_nonoverlapping(pointers[l], data.as_mut_ptr().add(l * size as usize), size as usize);
+                std::ptr::copy_nonoverlapping(
+                    pointers[l],
+                    data.as_mut_ptr().add(l * size as usize),
+                    size as usize,
+                );
             }
         }
         for l in lanes(reading & !whole) {
             for byte in 0..count[l] as usize {
                 let at: [u64; LANES] = std::array::from_fn(|lane| from[lane] + byte as u64);
-                let Ok(pointers) = Global::resolve(w, &at, 1 << l, 1, Access::Read) else { return Flow::Fault };
+                let Ok(pointers) = Global::resolve(w, &at, 1 << l, 1, Access::Read) else {
+                    return Flow::Fault;
+                };
                 data[l * size as usize + byte] = pointers[l].read();
             }
         }
@@ -142,7 +164,13 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
             }
         }
         let pc = w.pc;
-        w.open_copies.push(Copy { mask, bytes: size, to, data, pc });
+        w.open_copies.push(Copy {
+            mask,
+            bytes: size,
+            to,
+            data,
+            pc,
+        });
     }
     Flow::Next
 }
@@ -162,7 +190,11 @@ fn take(copies: &mut Vec<Copy>, mask: u32) -> Vec<Copy> {
             let data = std::mem::take(&mut copy.data);
             taken.push(Copy { data, ..*copy });
         } else if theirs != 0 {
-            taken.push(Copy { mask: theirs, data: copy.data.clone(), ..*copy });
+            taken.push(Copy {
+                mask: theirs,
+                data: copy.data.clone(),
+                ..*copy
+            });
         }
         copy.mask &= !theirs;
     }
@@ -211,7 +243,9 @@ fn land(w: &mut Warp, copy: Copy) {
             block.written[at..at + size].fill(WRITTEN);
         }
         // SAFETY: the place was checked when the copy was issued.
-        unsafe { std::ptr::copy_nonoverlapping(copy.data.as_ptr().add(l * size), base.add(at), size) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(copy.data.as_ptr().add(l * size), base.add(at), size)
+        };
     }
     // The lanes write now, for those that read without a barrier after the wait.
     let pc = std::mem::replace(&mut w.pc, copy.pc);

@@ -7,7 +7,9 @@ use super::movement::{addresses, space};
 use crate::code::lower::{Arg, Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
-use crate::machine::access::{Generic, Global, LOCAL_WINDOW, Place, SHARED_WINDOW, SharedMemory, WINDOW, lanes};
+use crate::machine::access::{
+    Generic, Global, LOCAL_WINDOW, Place, SHARED_WINDOW, SharedMemory, WINDOW, lanes,
+};
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, Slot};
 use crate::machine::warp::Warp;
@@ -34,13 +36,21 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         _ => 1,
     };
     let noftz = op.flag("noftz");
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
-    let Some(name) = op.one_of(&["add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"]) else {
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
+    let Some(name) = op.one_of(&[
+        "add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec",
+    ]) else {
         return Err(l.unknown(i));
     };
     let half = matches!(ty, Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2);
     // Atomics on halves are only there without flushing, and say so (those on vectors need not).
-    let vectors = space != Space::Shared && ty != Type::F64 && ty.float() && (name == "add" || half) && n as u64 * ty.bytes() <= 16;
+    let vectors = space != Space::Shared
+        && ty != Type::F64
+        && ty.float()
+        && (name == "add" || half)
+        && n as u64 * ty.bytes() <= 16;
     if half != (noftz || n > 1 && half) || n > 1 && !vectors {
         return Err(l.unknown(i));
     }
@@ -62,7 +72,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Generic => operation::<Generic>(name, ty),
         _ => None,
     };
-    let Some(exec) = exec else { return Err(l.unknown(i)) };
+    let Some(exec) = exec else {
+        return Err(l.unknown(i));
+    };
     if ty.bytes() < 4 && space != Space::Global {
         l.kernel.granule = l.kernel.granule.min(1);
     }
@@ -135,7 +147,9 @@ macro_rules! word {
                 // SAFETY: the caller's promise; other host threads reach the word only by atomics too, or the kernel has a race.
                 let word = unsafe { <$atomic>::from_ptr(pointer.cast()) };
                 let mut old = word.load(Ordering::Relaxed);
-                while let Err(now) = word.compare_exchange_weak(old, f(old), Ordering::AcqRel, Ordering::Relaxed) {
+                while let Err(now) =
+                    word.compare_exchange_weak(old, f(old), Ordering::AcqRel, Ordering::Relaxed)
+                {
                     old = now;
                 }
                 old
@@ -157,11 +171,13 @@ fn operation<P: Place + 'static>(name: &str, ty: Type) -> Option<Exec> {
         ("add", U32 | S32) => atomic::<P, u32, _>(|a, b, _| a.wrapping_add(b)),
         ("add", U64 | S64) => atomic::<P, u64, _>(|a, b, _| a.wrapping_add(b)),
         // On global memory subnormals are flushed, whatever the compiler was told; on shared memory they are kept.
-        ("add", F32) if TypeId::of::<P>() == TypeId::of::<Global>() => atomic::<P, u32, _>(add_flushed),
-        ("add", F32) => atomic::<P, u32, _>(add_kept),
-        ("add", F64) => {
-            atomic::<P, u64, _>(|a, b, _| add_f64(R, f64::from_bits(a), f64::from_bits(b)).to_bits())
+        ("add", F32) if TypeId::of::<P>() == TypeId::of::<Global>() => {
+            atomic::<P, u32, _>(add_flushed)
         }
+        ("add", F32) => atomic::<P, u32, _>(add_kept),
+        ("add", F64) => atomic::<P, u64, _>(|a, b, _| {
+            add_f64(R, f64::from_bits(a), f64::from_bits(b)).to_bits()
+        }),
         ("add", F16) => atomic::<P, u16, _>(|a, b, _| add_f16(a, b)),
         ("add", Bf16) => atomic::<P, u16, _>(|a, b, _| add_bf16(a, b)),
         ("add", F16x2) => atomic::<P, u32, _>(|a, b, _| pair2(a, b, add_f16)),
@@ -207,18 +223,29 @@ fn atomic<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(_: F) -> Exec
 /// Most elements of a vector.
 const ELEMENTS: usize = 8;
 
-unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(
+    w: &mut Warp,
+    i: &Instr,
+    mask: u32,
+) -> Flow {
     let f = crate::machine::rows::the::<F>();
     // SAFETY: pointers come from `resolve`, rows are the instruction's own.
     unsafe {
         let addresses = addresses(w, i);
         let bytes = (i.bytes & 0x7F) as u32;
         if TypeId::of::<P>() == TypeId::of::<Generic>()
-            && let Some(lane) = lanes(mask).find(|&l| addresses[l].wrapping_sub(LOCAL_WINDOW) < WINDOW)
+            && let Some(lane) =
+                lanes(mask).find(|&l| addresses[l].wrapping_sub(LOCAL_WINDOW) < WINDOW)
         {
-            return w.fail(FaultKind::InvalidAddressSpace, lane as u32, "updates local memory, which atomic operations cannot");
+            return w.fail(
+                FaultKind::InvalidAddressSpace,
+                lane as u32,
+                "updates local memory, which atomic operations cannot",
+            );
         }
-        let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else { return Flow::Fault };
+        let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else {
+            return Flow::Fault;
+        };
         let n = bytes as usize / size_of::<W>();
         let code = w.code();
         let rows = &code.wide[i.more as usize..][..2 * n + 1];
@@ -226,13 +253,21 @@ unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(w: &mut 
         let mut old = [[W::Slot::ZERO; LANES]; ELEMENTS];
         for (e, old) in old[..n].iter_mut().enumerate() {
             let b: [W::Slot; LANES] = w.load(rows[n + e]);
-            let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW { b } else { w.load(rows[2 * n]) };
+            let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW {
+                b
+            } else {
+                w.load(rows[2 * n])
+            };
             for l in lanes(mask) {
                 let pointer = pointers[l].add(e * size_of::<W>());
                 old[l] = W::update(pointer, |a| f(a, W::of(b[l]), W::of(c[l]))).slot();
             }
         }
-        for (row, old) in rows[..n].iter().zip(&old).filter(|(row, _)| **row != NO_ROW) {
+        for (row, old) in rows[..n]
+            .iter()
+            .zip(&old)
+            .filter(|(row, _)| **row != NO_ROW)
+        {
             w.store(*row, old, mask);
         }
     }
@@ -244,16 +279,26 @@ fn add_kept(a: u32, b: u32, _: u32) -> u32 {
 }
 
 fn add_flushed(a: u32, b: u32, _: u32) -> u32 {
-    flush_f32(add_f32(Rounding::Nearest, flush_f32(f32::from_bits(a)), flush_f32(f32::from_bits(b)))).to_bits()
+    flush_f32(add_f32(
+        Rounding::Nearest,
+        flush_f32(f32::from_bits(a)),
+        flush_f32(f32::from_bits(b)),
+    ))
+    .to_bits()
 }
 
 /// `atom.add.f32` without a space: lanes that point to shared memory keep subnormals, the others flush them.
 unsafe fn generic_add_f32(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let execs = [atomic::<Generic, u32, _>(add_flushed), atomic::<Generic, u32, _>(add_kept)];
+    let execs = [
+        atomic::<Generic, u32, _>(add_flushed),
+        atomic::<Generic, u32, _>(add_kept),
+    ];
     // SAFETY: passed on from the caller; the row of a result is not that of an address, which has 64 bits a lane.
     unsafe {
         let addresses = addresses(w, i);
-        let shared = lanes(mask).filter(|&l| addresses[l].wrapping_sub(SHARED_WINDOW) < WINDOW).fold(0, |bits, l| bits | 1 << l);
+        let shared = lanes(mask)
+            .filter(|&l| addresses[l].wrapping_sub(SHARED_WINDOW) < WINDOW)
+            .fold(0, |bits, l| bits | 1 << l);
         for (exec, mask) in execs.into_iter().zip([mask & !shared, shared]) {
             if mask != 0 && exec(w, i, mask) == Flow::Fault {
                 return Flow::Fault;

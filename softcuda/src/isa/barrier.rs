@@ -26,13 +26,31 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             Ok(())
         }
         "fence" => {
-            for flag in ["sc", "acq_rel", "acquire", "release", "mbarrier_init", "proxy", "async", "alias", "async::generic"] {
+            for flag in [
+                "sc",
+                "acq_rel",
+                "acquire",
+                "release",
+                "mbarrier_init",
+                "proxy",
+                "async",
+                "alias",
+                "async::generic",
+            ] {
                 op.flag(flag);
             }
-            for flag in ["shared::cta", "shared::cluster", "global", "sync_restrict::shared::cta"] {
+            for flag in [
+                "shared::cta",
+                "shared::cluster",
+                "global",
+                "sync_restrict::shared::cta",
+            ] {
                 op.flag(flag);
             }
-            let device = matches!(op.one_of(&["cta", "cluster", "gpu", "sys"]), Some("gpu" | "sys" | "cluster"));
+            let device = matches!(
+                op.one_of(&["cta", "cluster", "gpu", "sys"]),
+                Some("gpu" | "sys" | "cluster")
+            );
             l.emit(fence, Class::Barrier, &[]).imm = device as i64;
             Ok(())
         }
@@ -71,9 +89,14 @@ fn barrier(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         };
         l.kernel.named_barriers |= threads.is_some();
         let id = l.source(id, word)?;
-        let threads = threads.map(|threads| l.source(threads, word)).transpose()?.unwrap_or(Arg::None);
+        let threads = threads
+            .map(|threads| l.source(threads, word))
+            .transpose()?
+            .unwrap_or(Arg::None);
         let exec: Exec = match (kind, threads) {
-            (Some("arrive"), Arg::None) => return Err(l.error("bar.arrive needs a number of threads".to_string())),
+            (Some("arrive"), Arg::None) => {
+                return Err(l.error("bar.arrive needs a number of threads".to_string()));
+            }
             (Some("arrive"), _) => arrive,
             _ => sync,
         };
@@ -96,7 +119,10 @@ fn barrier(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let slots = [
         d(l.dest(to, result)?),
         u(l.source(id, word)?),
-        u(threads.map(|threads| l.source(threads, word)).transpose()?.unwrap_or(Arg::None)),
+        u(threads
+            .map(|threads| l.source(threads, word))
+            .transpose()?
+            .unwrap_or(Arg::None)),
         u(l.source(p, Type::Pred)?),
     ];
     l.emit(reduce, Class::Barrier, &slots).imm = kind;
@@ -104,20 +130,40 @@ fn barrier(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 /// Barrier and threads that the rows say, for the first lane of the mask; all lanes must agree.
-unsafe fn which(w: &mut Warp, id: u32, threads: u32, mask: u32) -> std::result::Result<(u32, u32), Flow> {
+unsafe fn which(
+    w: &mut Warp,
+    id: u32,
+    threads: u32,
+    mask: u32,
+) -> std::result::Result<(u32, u32), Flow> {
     let first = mask.trailing_zeros() as usize;
     // SAFETY: the rows are the instruction's own.
-    let (ids, threads): ([u32; LANES], [u32; LANES]) =
-        unsafe { (w.load(id), if threads == NO_ROW { [0; LANES] } else { w.load(threads) }) };
+    let (ids, threads): ([u32; LANES], [u32; LANES]) = unsafe {
+        (
+            w.load(id),
+            if threads == NO_ROW {
+                [0; LANES]
+            } else {
+                w.load(threads)
+            },
+        )
+    };
     if lanes(mask).any(|l| ids[l] != ids[first] || threads[l] != threads[first]) {
-        return Err(w.fail(FaultKind::LaunchFailed, first as u32, "lanes of a warp name different barriers"));
+        return Err(w.fail(
+            FaultKind::LaunchFailed,
+            first as u32,
+            "lanes of a warp name different barriers",
+        ));
     }
     if ids[first] > 15 {
         let text = format!("barrier {} is not one of 0 to 15", ids[first]);
         return Err(w.fail(FaultKind::LaunchFailed, first as u32, &text));
     }
     if threads[first] % LANES as u32 != 0 {
-        let text = format!("a barrier of {} threads, which is not a multiple of 32", threads[first]);
+        let text = format!(
+            "a barrier of {} threads, which is not a multiple of 32",
+            threads[first]
+        );
         return Err(w.fail(FaultKind::LaunchFailed, first as u32, &text));
     }
     Ok((ids[first], threads[first]))
@@ -139,7 +185,12 @@ unsafe fn sync(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     match unsafe { which(w, i.args[0], i.args[1], mask) } {
         Ok((barrier, threads)) => {
             count(w);
-            w.waiting = Some(BarrierWait { barrier, threads, reduction: None, pc: w.pc });
+            w.waiting = Some(BarrierWait {
+                barrier,
+                threads,
+                reduction: None,
+                pc: w.pc,
+            });
             w.pc += 1;
             Flow::WaitBarrier
         }
@@ -175,8 +226,18 @@ unsafe fn reduce(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
             // SAFETY: as above.
             let bits = unsafe { w.load_pred(i.args[3]) };
             let kind = [ReductionKind::Popc, ReductionKind::And, ReductionKind::Or][i.imm as usize];
-            let reduction = Some(Reduction { kind, bits, mask, to: i.args[0] });
-            w.waiting = Some(BarrierWait { barrier, threads, reduction, pc: w.pc });
+            let reduction = Some(Reduction {
+                kind,
+                bits,
+                mask,
+                to: i.args[0],
+            });
+            w.waiting = Some(BarrierWait {
+                barrier,
+                threads,
+                reduction,
+                pc: w.pc,
+            });
             w.pc += 1;
             Flow::WaitBarrier
         }

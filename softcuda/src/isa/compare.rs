@@ -22,7 +22,8 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 const COMPARISONS: &[&str] = &[
-    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan",
+    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu",
+    "geu", "num", "nan",
 ];
 
 /// The comparison of a form; none if the type does not have it.
@@ -93,24 +94,43 @@ fn comparison(name: &str, ty: Type, ftz: bool) -> Option<Exec> {
 }
 
 /// The comparison itself and, for forms of two halves, that of the upper ones.
-fn compared(l: &mut Lower, op: &mut Opcode, i: &Instruction, ty: Type, a: &Operand, b: &Operand) -> Result<(Arg, Option<Arg>)> {
+fn compared(
+    l: &mut Lower,
+    op: &mut Opcode,
+    i: &Instruction,
+    ty: Type,
+    a: &Operand,
+    b: &Operand,
+) -> Result<(Arg, Option<Arg>)> {
     let ftz = op.flag("ftz");
-    let Some(name) = op.one_of(COMPARISONS) else { return Err(l.unknown(i)) };
+    let Some(name) = op.one_of(COMPARISONS) else {
+        return Err(l.unknown(i));
+    };
     let (a, b) = (l.source(a, ty)?, l.source(b, ty)?);
     let half = match ty {
         Type::F16x2 => Type::F16,
         Type::Bf16x2 => Type::Bf16,
         other => other,
     };
-    let Some(exec) = comparison(name, half, ftz) else { return Err(l.unknown(i)) };
+    let Some(exec) = comparison(name, half, ftz) else {
+        return Err(l.unknown(i));
+    };
     let low = l.temporary(Width::Pred);
     l.emit(exec, Class::Compare, &[d(low), u(a), u(b)]);
     if half == ty {
         return Ok((low, None));
     }
-    let (upper_a, upper_b, high) = (l.temporary(Width::Word), l.temporary(Width::Word), l.temporary(Width::Pred));
+    let (upper_a, upper_b, high) = (
+        l.temporary(Width::Word),
+        l.temporary(Width::Word),
+        l.temporary(Width::Pred),
+    );
     for (to, from) in [(upper_a, a), (upper_b, b)] {
-        l.emit(crate::machine::rows::unary(|a: u32| a >> 16), Class::None, &[d(to), u(from)]);
+        l.emit(
+            crate::machine::rows::unary(|a: u32| a >> 16),
+            Class::None,
+            &[d(to), u(from)],
+        );
     }
     l.emit(exec, Class::None, &[d(high), u(upper_a), u(upper_b)]);
     Ok((low, Some(high)))
@@ -126,7 +146,9 @@ fn joined(op: &mut Opcode) -> Option<Exec> {
 }
 
 fn setp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     let join = joined(op);
     let (to, a, b, c) = match &i.operands[..] {
         [to, a, b] if join.is_none() => (to, a, b, None),
@@ -168,7 +190,9 @@ fn setp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 
 /// set: all ones, or 1.0, where the comparison holds.
 fn set(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let [result, ty] = op.types[..] else { return Err(l.unknown(i)) };
+    let [result, ty] = op.types[..] else {
+        return Err(l.unknown(i));
+    };
     let join = joined(op);
     let (to, a, b, c) = match &i.operands[..] {
         [to, a, b] if join.is_none() => (to, a, b, None),
@@ -207,14 +231,25 @@ fn set(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let (x, y) = (l.temporary(Width::Word), l.temporary(Width::Word));
     l.emit(pick, Class::Compare, &[d(x), u(one), u(zero), u(preds[0])]);
     l.emit(pick, Class::None, &[d(y), u(one), u(zero), u(preds[1])]);
-    l.emit(crate::machine::rows::binary(|a: u32, b: u32| a | b << 16), Class::None, &[d(to), u(x), u(y)]);
+    l.emit(
+        crate::machine::rows::binary(|a: u32, b: u32| a | b << 16),
+        Class::None,
+        &[d(to), u(x), u(y)],
+    );
     Ok(())
 }
 
 fn selp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let Some(ty) = op.only().filter(|ty| *ty != Type::Pred) else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only().filter(|ty| *ty != Type::Pred) else {
+        return Err(l.unknown(i));
+    };
     let [to, a, b, p] = l.operands(i)?;
-    let slots = [d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(p, Type::Pred)?)];
+    let slots = [
+        d(l.dest(to, ty)?),
+        u(l.source(a, ty)?),
+        u(l.source(b, ty)?),
+        u(l.source(p, Type::Pred)?),
+    ];
     let exec = match Width::of(ty) {
         Width::Long => select(|p, a: u64, b: u64| if p { a } else { b }),
         _ => select(|p, a: u32, b: u32| if p { a } else { b }),
@@ -225,25 +260,48 @@ fn selp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 
 /// slct: a where c is not negative, else b.
 fn slct(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let [ty, by] = op.types[..] else { return Err(l.unknown(i)) };
+    let [ty, by] = op.types[..] else {
+        return Err(l.unknown(i));
+    };
     let ftz = op.flag("ftz");
     let long = Width::of(ty) == Width::Long;
     // -0 is not negative and a NaN gives b.
     let exec = match (by, ftz, long) {
-        (Type::S32, false, false) => ternary(|a: u32, b: u32, c: u32| if c as i32 >= 0 { a } else { b }),
-        (Type::S32, false, true) => ternary(|a: u64, b: u64, c: u32| if c as i32 >= 0 { a } else { b }),
-        (Type::F32, false, false) => ternary(|a: u32, b: u32, c: u32| if f32::from_bits(c) >= 0.0 { a } else { b }),
-        (Type::F32, false, true) => ternary(|a: u64, b: u64, c: u32| if f32::from_bits(c) >= 0.0 { a } else { b }),
-        (Type::F32, true, false) => {
-            ternary(|a: u32, b: u32, c: u32| if flush_f32(f32::from_bits(c)) >= 0.0 { a } else { b })
+        (Type::S32, false, false) => {
+            ternary(|a: u32, b: u32, c: u32| if c as i32 >= 0 { a } else { b })
         }
-        (Type::F32, true, true) => {
-            ternary(|a: u64, b: u64, c: u32| if flush_f32(f32::from_bits(c)) >= 0.0 { a } else { b })
+        (Type::S32, false, true) => {
+            ternary(|a: u64, b: u64, c: u32| if c as i32 >= 0 { a } else { b })
         }
+        (Type::F32, false, false) => {
+            ternary(|a: u32, b: u32, c: u32| if f32::from_bits(c) >= 0.0 { a } else { b })
+        }
+        (Type::F32, false, true) => {
+            ternary(|a: u64, b: u64, c: u32| if f32::from_bits(c) >= 0.0 { a } else { b })
+        }
+        (Type::F32, true, false) => ternary(|a: u32, b: u32, c: u32| {
+            if flush_f32(f32::from_bits(c)) >= 0.0 {
+                a
+            } else {
+                b
+            }
+        }),
+        (Type::F32, true, true) => ternary(|a: u64, b: u64, c: u32| {
+            if flush_f32(f32::from_bits(c)) >= 0.0 {
+                a
+            } else {
+                b
+            }
+        }),
         _ => return Err(l.unknown(i)),
     };
     let [to, a, b, c] = l.operands(i)?;
-    let slots = [d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(c, by)?)];
+    let slots = [
+        d(l.dest(to, ty)?),
+        u(l.source(a, ty)?),
+        u(l.source(b, ty)?),
+        u(l.source(c, by)?),
+    ];
     l.emit(exec, Class::Compare, &slots);
     Ok(())
 }

@@ -3,9 +3,9 @@
 use super::movement::{local_bytes, read_string};
 use super::print;
 use crate::code::Class;
+use crate::code::Instr;
 use crate::code::lower::{Control, Lower, signature, u};
 use crate::code::opcode::Opcode;
-use crate::code::Instr;
 use crate::machine::access::lanes;
 use crate::machine::rows::{Exec, Flow, LANES};
 use crate::machine::warp::Warp;
@@ -23,7 +23,11 @@ pub const JOIN: Exec = join;
 
 /// The last instruction of a kernel, or of a function.
 pub fn end_of(entry: bool) -> Exec {
-    if entry { end_of_kernel } else { end_of_function }
+    if entry {
+        end_of_kernel
+    } else {
+        end_of_function
+    }
 }
 
 /// Lowers one instruction of the family.
@@ -32,13 +36,17 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     match op.base {
         "bra" => {
             op.flag("uni");
-            let [Operand::Name(label)] = l.operands(i)? else { return Err(l.unknown(i)) };
+            let [Operand::Name(label)] = l.operands(i)? else {
+                return Err(l.unknown(i));
+            };
             l.emit(BRANCH, Class::Control, &[]).control = Control::Branch(vec![label.clone()]);
             Ok(())
         }
         "brx" if indexed => {
             op.flag("uni");
-            let [index, Operand::Name(list)] = l.operands(i)? else { return Err(l.unknown(i)) };
+            let [index, Operand::Name(list)] = l.operands(i)? else {
+                return Err(l.unknown(i));
+            };
             let Some(labels) = l.branch_list(list).cloned() else {
                 return Err(l.error(format!("{list} is not a list of branch targets")));
             };
@@ -87,7 +95,15 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         // Hints to the scheduler: a profiler's event, the wait for an earlier grid (complete before this one begins here), and the
         // share of registers.
         "pmevent" | "griddepcontrol" | "setmaxnreg" => {
-            for flag in ["mask", "wait", "launch_dependents", "inc", "dec", "sync", "aligned"] {
+            for flag in [
+                "mask",
+                "wait",
+                "launch_dependents",
+                "inc",
+                "dec",
+                "sync",
+                "aligned",
+            ] {
                 op.flag(flag);
             }
             l.emit(nothing, Class::Control, &[]);
@@ -107,7 +123,9 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
         [name, Operand::Group(arguments)] => (vec![], name, arguments.iter().collect()),
         _ => return Err(l.error("calls through pointers are not supported".to_string())),
     };
-    let Operand::Name(name) = name else { return Err(l.unknown(i)) };
+    let Operand::Name(name) = name else {
+        return Err(l.unknown(i));
+    };
     if l.register_named(name).is_some() {
         return Err(l.error("calls through pointers are not supported".to_string()));
     }
@@ -118,14 +136,17 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
                     Some(place) if place.space == Space::Local => Ok(place.address as u32),
                     _ => Err(l.error(format!("{name} is not a parameter"))),
                 },
-                _ => Err(l.error("arguments that are not parameters are not supported".to_string())),
+                _ => {
+                    Err(l.error("arguments that are not parameters are not supported".to_string()))
+                }
             })
             .collect()
     };
     let (arguments, results) = (places(&arguments)?, places(&results)?);
     match (name.as_str(), arguments.len(), results.len()) {
         ("vprintf", 2, 1) => {
-            l.emit(print_exec, Class::Control, &[]).extra = vec![arguments[0], arguments[1], results[0]];
+            l.emit(print_exec, Class::Control, &[]).extra =
+                vec![arguments[0], arguments[1], results[0]];
             return Ok(());
         }
         ("__assertfail", 5, 0) => {
@@ -135,7 +156,9 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
         _ => {}
     }
     let Some((index, function)) = l.callee(name) else {
-        return Err(l.error(format!("{name} is called, but no function of this module has that name and a body")));
+        return Err(l.error(format!(
+            "{name} is called, but no function of this module has that name and a body"
+        )));
     };
     let (params, returns, _) = signature(function);
     if params.len() != arguments.len() || returns.len() != results.len() {
@@ -177,7 +200,11 @@ unsafe fn branch(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     } else {
         w.diverge(&[(w.pc + 1, w.mask & !mask), (target, mask)], join)
     };
-    if back && flow == Flow::Jump && w.back_branch() { Flow::Yield } else { flow }
+    if back && flow == Flow::Jump && w.back_branch() {
+        Flow::Yield
+    } else {
+        flow
+    }
 }
 
 unsafe fn branch_indexed(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
@@ -210,7 +237,11 @@ unsafe fn branch_indexed(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     } else {
         w.diverge(&ways, join)
     };
-    if back && flow == Flow::Jump && w.back_branch() { Flow::Yield } else { flow }
+    if back && flow == Flow::Jump && w.back_branch() {
+        Flow::Yield
+    } else {
+        flow
+    }
 }
 
 unsafe fn join(w: &mut Warp, _: &Instr, _: u32) -> Flow {
@@ -251,7 +282,11 @@ unsafe fn call_exec(w: &mut Warp, i: &Instr, _: u32) -> Flow {
     let count = wide[0] as usize;
     let mut arguments = [(0, 0, 0); 64];
     if count > arguments.len() {
-        return w.fail(FaultKind::LaunchFailed, 0, "a call with more than 64 arguments");
+        return w.fail(
+            FaultKind::LaunchFailed,
+            0,
+            "a call with more than 64 arguments",
+        );
     }
     for (n, argument) in arguments[..count].iter_mut().enumerate() {
         *argument = (wide[2 + 3 * n], wide[3 + 3 * n], wide[4 + 3 * n]);
@@ -260,11 +295,14 @@ unsafe fn call_exec(w: &mut Warp, i: &Instr, _: u32) -> Flow {
 }
 
 unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let [format, arguments, result] = w.code().wide[i.more as usize..][..3] else { unreachable!("three offsets") };
+    let [format, arguments, result] = w.code().wide[i.more as usize..][..3] else {
+        unreachable!("three offsets")
+    };
     for lane in lanes(mask) {
         let format = u64::from_le_bytes(local_bytes(w, lane, format));
         let arguments = u64::from_le_bytes(local_bytes(w, lane, arguments));
-        let text = read_string(w, lane, format).and_then(|format| print::format(w, lane, &format, arguments));
+        let text = read_string(w, lane, format)
+            .and_then(|format| print::format(w, lane, &format, arguments));
         let Some(text) = text else {
             let what = "printf is given a format or arguments that cannot be read";
             return w.fail(FaultKind::IllegalAddress, lane as u32, what);
@@ -273,19 +311,34 @@ unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         unsafe { w.block() }.print(&text);
         let at = (w.local_base + result) as usize + lane * w.local_stride as usize;
         // SAFETY: the result's place is within the lane's local memory.
-        unsafe { w.local.as_mut_ptr().cast::<u8>().add(at).cast::<u32>().write_unaligned(text.len() as u32) };
+        unsafe {
+            w.local
+                .as_mut_ptr()
+                .cast::<u8>()
+                .add(at)
+                .cast::<u32>()
+                .write_unaligned(text.len() as u32)
+        };
     }
     Flow::Next
 }
 
 unsafe fn assert_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let [message, file, line, function] = w.code().wide[i.more as usize..][..4] else { unreachable!("four offsets") };
+    let [message, file, line, function] = w.code().wide[i.more as usize..][..4] else {
+        unreachable!("four offsets")
+    };
     let lane = mask.trailing_zeros() as usize;
     let text = |w: &mut Warp, at: u32| {
         let address = u64::from_le_bytes(local_bytes(w, lane, at));
-        read_string(w, lane, address).map_or("?".to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+        read_string(w, lane, address).map_or("?".to_string(), |bytes| {
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
     };
     let (message, file, function) = (text(w, message), text(w, file), text(w, function));
     let line = u32::from_le_bytes(local_bytes(w, lane, line));
-    w.fail(FaultKind::Assert, lane as u32, &format!("{file}:{line}: {function}: assertion `{message}` failed"))
+    w.fail(
+        FaultKind::Assert,
+        lane as u32,
+        &format!("{file}:{line}: {function}: assertion `{message}` failed"),
+    )
 }

@@ -27,7 +27,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 fn one(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type, from: Type) -> Result<()> {
-    let Some(exec) = form(op, to, from) else { return Err(l.unknown(i)) };
+    let Some(exec) = form(op, to, from) else {
+        return Err(l.unknown(i));
+    };
     let [result, source] = l.operands(i)?;
     // Both may be wider than the types say.
     let source = l.relaxed_source(source, from)?;
@@ -38,8 +40,15 @@ fn one(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type, from: Type) ->
 }
 
 fn integer(ty: Type) -> Option<Int> {
-    let float = ty.float() || matches!(ty, Type::Pred | Type::B8 | Type::B16 | Type::B32 | Type::B64 | Type::B128);
-    (!float).then_some(Int { bits: ty.bytes() as u32 * 8, signed: ty.signed() })
+    let float = ty.float()
+        || matches!(
+            ty,
+            Type::Pred | Type::B8 | Type::B16 | Type::B32 | Type::B64 | Type::B128
+        );
+    (!float).then_some(Int {
+        bits: ty.bytes() as u32 * 8,
+        signed: ty.signed(),
+    })
 }
 
 fn integral(op: &mut Opcode) -> Option<Integral> {
@@ -166,8 +175,12 @@ fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Exec> {
                 return None;
             }
             Some(match (from, to) {
-                (S32, F32) if !sat => by_rounding!(r, R => unary(|a: u32| s32_to_f32(R, a as i32).to_bits())),
-                (U32, F32) if !sat => by_rounding!(r, R => unary(|a: u32| u32_to_f32(R, a).to_bits())),
+                (S32, F32) if !sat => {
+                    by_rounding!(r, R => unary(|a: u32| s32_to_f32(R, a as i32).to_bits()))
+                }
+                (U32, F32) if !sat => {
+                    by_rounding!(r, R => unary(|a: u32| u32_to_f32(R, a).to_bits()))
+                }
                 (S32, F64) if !sat => unary(|a: u32| (a as i32 as f64).to_bits()),
                 (_, F32) => by_integer!(a, A => by_rounding!(r, R => if sat {
                     between(from, to, |a| saturate_f32(int_to_f32(R, A, A.extend(a))).to_bits() as u64)
@@ -197,8 +210,12 @@ fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Exec> {
             }
             // Out of range is cut to the range with or without .sat.
             Some(match (from, to) {
-                (F32, S32) if !ftz => by_integral!(how, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32)),
-                (F32, U32) if !ftz => by_integral!(how, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a)))),
+                (F32, S32) if !ftz => {
+                    by_integral!(how, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32))
+                }
+                (F32, U32) if !ftz => {
+                    by_integral!(how, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a))))
+                }
                 (F32, _) if ftz => by_integer!(b, B => by_integral!(how, R => {
                     between(from, to, |a| f32_to_int(R, B, flush_f32(f32::from_bits(a as u32))))
                 })),
@@ -229,7 +246,9 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
     if to == from {
         // To an integral value of the same type; with no mode it is a move that may flush or saturate.
         return Some(match (to, integral(op), ftz, sat) {
-            (F32, Some(how), false, false) => by_integral!(how, R => unary(move |a| round_f32(R, f(a)).to_bits())),
+            (F32, Some(how), false, false) => {
+                by_integral!(how, R => unary(move |a| round_f32(R, f(a)).to_bits()))
+            }
             (F32, Some(how), true, false) => {
                 by_integral!(how, R => unary(move |a| round_f32(R, flush_f32(f(a))).to_bits()))
             }
@@ -243,16 +262,22 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
             (F32, None, true, false) => unary(move |a| flush_f32(canonical_f32(f(a))).to_bits()),
             (F32, None, false, true) => unary(move |a| saturate_f32(f(a)).to_bits()),
             (F32, None, true, true) => unary(move |a| saturate_f32(flush_f32(f(a))).to_bits()),
-            (F64, Some(how), false, false) => by_integral!(how, R => unary(move |a| round_f64(R, g(a)).to_bits())),
+            (F64, Some(how), false, false) => {
+                by_integral!(how, R => unary(move |a| round_f64(R, g(a)).to_bits()))
+            }
             (F64, Some(how), false, true) => {
                 by_integral!(how, R => unary(move |a| saturate_f64(round_f64(R, g(a))).to_bits()))
             }
             (F64, None, false, true) => unary(move |a| saturate_f64(g(a)).to_bits()),
             (F64, None, false, false) => unary(|a: u64| a),
-            (F16, Some(how), false, false) => by_integral!(how, R => unary(|a: u32| round_f16(R, a as u16) as u32)),
+            (F16, Some(how), false, false) => {
+                by_integral!(how, R => unary(|a: u32| round_f16(R, a as u16) as u32))
+            }
             (F16, None, false, false) => unary(|a: u32| a & 0xFFFF),
             (F16, None, false, true) => unary(|a: u32| saturate_f16(a as u16) as u32),
-            (Bf16, Some(how), false, false) => by_integral!(how, R => unary(|a: u32| round_bf16(R, a as u16) as u32)),
+            (Bf16, Some(how), false, false) => {
+                by_integral!(how, R => unary(|a: u32| round_bf16(R, a as u16) as u32))
+            }
             _ => return None,
         });
     }
@@ -280,9 +305,15 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
         (F64, F32) => {
             let r = rounding(op)?;
             Some(match (ftz, sat) {
-                (false, false) => by_rounding!(r, R => unary(move |a: u64| f64_to_f32(R, g(a)).to_bits())),
-                (true, false) => by_rounding!(r, R => unary(move |a: u64| flush_f32(f64_to_f32(R, g(a))).to_bits())),
-                (false, true) => by_rounding!(r, R => unary(move |a: u64| saturate_f32(f64_to_f32(R, g(a))).to_bits())),
+                (false, false) => {
+                    by_rounding!(r, R => unary(move |a: u64| f64_to_f32(R, g(a)).to_bits()))
+                }
+                (true, false) => {
+                    by_rounding!(r, R => unary(move |a: u64| flush_f32(f64_to_f32(R, g(a))).to_bits()))
+                }
+                (false, true) => {
+                    by_rounding!(r, R => unary(move |a: u64| saturate_f32(f64_to_f32(R, g(a))).to_bits()))
+                }
                 (true, true) => {
                     by_rounding!(r, R => unary(move |a: u64| saturate_f32(flush_f32(f64_to_f32(R, g(a)))).to_bits()))
                 }
@@ -292,7 +323,9 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
             let r = rounding(op)?;
             Some(match sat {
                 false => by_rounding!(r, R => unary(move |a: u64| f64_to_f16(R, g(a)) as u32)),
-                true => by_rounding!(r, R => unary(move |a: u64| saturate_f16(f64_to_f16(R, g(a))) as u32)),
+                true => {
+                    by_rounding!(r, R => unary(move |a: u64| saturate_f16(f64_to_f16(R, g(a))) as u32))
+                }
             })
         }
         (F64, Bf16) if !ftz && !sat => {
@@ -303,7 +336,9 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
             let r = rounding(op)?;
             let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
             Some(match (ftz, sat, relu, finite) {
-                (false, false, false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, f(a)) as u32)),
+                (false, false, false, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, f(a)) as u32))
+                }
                 (true, false, false, false) => {
                     by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, flush_f32(f(a))) as u32))
                 }
@@ -329,9 +364,15 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
             let r = rounding(op)?;
             let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
             Some(match (relu, finite) {
-                (false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f(a)) as u32)),
-                (true, false) => by_rounding!(r, R => unary(move |a: u32| relu_bf16(f32_to_bf16(R, f(a))) as u32)),
-                (false, true) => by_rounding!(r, R => unary(move |a: u32| finite_bf16(f32_to_bf16(R, f(a))) as u32)),
+                (false, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f(a)) as u32))
+                }
+                (true, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| relu_bf16(f32_to_bf16(R, f(a))) as u32))
+                }
+                (false, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_bf16(f32_to_bf16(R, f(a))) as u32))
+                }
                 (true, true) => {
                     by_rounding!(r, R => unary(move |a: u32| finite_bf16(relu_bf16(f32_to_bf16(R, f(a)))) as u32))
                 }
@@ -353,8 +394,12 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
             }
             Some(match (relu, finite) {
                 (false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, f(a)))),
-                (true, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, relu_f32(f(a))))),
-                (false, true) => by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, f(a))))),
+                (true, false) => {
+                    by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, relu_f32(f(a)))))
+                }
+                (false, true) => {
+                    by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, f(a)))))
+                }
                 (true, true) => {
                     by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, relu_f32(f(a))))))
                 }
@@ -362,11 +407,15 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
         }
         (F16, Bf16) if !ftz && !sat => {
             let r = rounding(op)?;
-            Some(by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f16_to_f32(a as u16)) as u32)))
+            Some(
+                by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f16_to_f32(a as u16)) as u32)),
+            )
         }
         (Bf16, F16) if !ftz && !sat => {
             let r = rounding(op)?;
-            Some(by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, bf16_to_f32(a as u16)) as u32)))
+            Some(
+                by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, bf16_to_f32(a as u16)) as u32)),
+            )
         }
         _ => None,
     }
@@ -398,7 +447,11 @@ fn two(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type) -> Result<()> 
         (true, true, true) => each!(|x| finite_bf16(relu_bf16(f32_to_bf16(R, x)))),
     });
     let [result, a, b] = l.operands(i)?;
-    let slots = [d(l.dest(result, Type::B32)?), u(l.source(a, Type::F32)?), u(l.source(b, Type::F32)?)];
+    let slots = [
+        d(l.dest(result, Type::B32)?),
+        u(l.source(a, Type::F32)?),
+        u(l.source(b, Type::F32)?),
+    ];
     l.emit(exec, Class::Convert, &slots);
     Ok(())
 }
@@ -412,22 +465,111 @@ fn packed(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let small = op.one_of(&["u4", "s4", "u2", "s2"]);
     let word = Type::B32;
     let exec = match (small, &op.types[..]) {
-        (None, [Type::U16, Type::S32]) => binary(|a: u32, b: u32| pack(Int { bits: 16, signed: false }, a as i32, b as i32, 0)),
-        (None, [Type::S16, Type::S32]) => binary(|a: u32, b: u32| pack(Int { bits: 16, signed: true }, a as i32, b as i32, 0)),
-        (None, [Type::U8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 8, signed: false }, a as i32, b as i32, c)),
-        (None, [Type::S8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 8, signed: true }, a as i32, b as i32, c)),
-        (Some("u4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 4, signed: false }, a as i32, b as i32, c)),
-        (Some("s4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 4, signed: true }, a as i32, b as i32, c)),
-        (Some("u2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 2, signed: false }, a as i32, b as i32, c)),
-        (Some("s2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| pack(Int { bits: 2, signed: true }, a as i32, b as i32, c)),
+        (None, [Type::U16, Type::S32]) => binary(|a: u32, b: u32| {
+            pack(
+                Int {
+                    bits: 16,
+                    signed: false,
+                },
+                a as i32,
+                b as i32,
+                0,
+            )
+        }),
+        (None, [Type::S16, Type::S32]) => binary(|a: u32, b: u32| {
+            pack(
+                Int {
+                    bits: 16,
+                    signed: true,
+                },
+                a as i32,
+                b as i32,
+                0,
+            )
+        }),
+        (None, [Type::U8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 8,
+                    signed: false,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
+        (None, [Type::S8, Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 8,
+                    signed: true,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
+        (Some("u4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 4,
+                    signed: false,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
+        (Some("s4"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 4,
+                    signed: true,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
+        (Some("u2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 2,
+                    signed: false,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
+        (Some("s2"), [Type::S32, Type::B32]) => ternary(|a: u32, b: u32, c| {
+            pack(
+                Int {
+                    bits: 2,
+                    signed: true,
+                },
+                a as i32,
+                b as i32,
+                c,
+            )
+        }),
         _ => return Err(l.unknown(i)),
     };
     let slots = if op.types.contains(&word) {
         let [to, a, b, c] = l.operands(i)?;
-        vec![d(l.dest(to, word)?), u(l.source(a, word)?), u(l.source(b, word)?), u(l.source(c, word)?)]
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+            u(l.source(c, word)?),
+        ]
     } else {
         let [to, a, b] = l.operands(i)?;
-        vec![d(l.dest(to, word)?), u(l.source(a, word)?), u(l.source(b, word)?)]
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+        ]
     };
     l.emit(exec, Class::Convert, &slots);
     Ok(())

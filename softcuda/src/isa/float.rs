@@ -79,7 +79,9 @@ fn f32_3(ftz: bool, sat: bool, f: impl Fn(f32, f32, f32) -> f32 + Copy + 'static
         (false, false) => ternary(move |a, b, c| f(x(a), x(b), x(c)).to_bits()),
         (true, false) => ternary(move |a, b, c| flush_f32(f(z(a), z(b), z(c))).to_bits()),
         (false, true) => ternary(move |a, b, c| saturate_f32(f(x(a), x(b), x(c))).to_bits()),
-        (true, true) => ternary(move |a, b, c| saturate_f32(flush_f32(f(z(a), z(b), z(c)))).to_bits()),
+        (true, true) => {
+            ternary(move |a, b, c| saturate_f32(flush_f32(f(z(a), z(b), z(c)))).to_bits())
+        }
     }
 }
 
@@ -124,7 +126,9 @@ fn f32x(op: &mut Opcode) -> Option<Exec> {
         "add" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| add_f32(R, a, b))),
         "sub" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| sub_f32(R, a, b))),
         "mul" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| mul_f32(R, a, b))),
-        "fma" | "mad" => by_rounding!(rounding?, R => f32_3(ftz, sat, |a, b, c| fma_f32(R, a, b, c))),
+        "fma" | "mad" => {
+            by_rounding!(rounding?, R => f32_3(ftz, sat, |a, b, c| fma_f32(R, a, b, c)))
+        }
         "div" if full => f32_2(ftz, false, approx::div_full_f32),
         "div" if approx => f32_2(ftz, false, approx::div_f32),
         "div" => by_rounding!(r, R => f32_2(ftz, false, |a, b| div_f32(R, a, b))),
@@ -164,7 +168,10 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
     let gross = op.flag("approx");
     let ftz = op.flag("ftz");
     let rounding = rounding(op);
-    let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma" | "mad" | "div" | "rcp" | "sqrt");
+    let arithmetic = matches!(
+        op.base,
+        "add" | "sub" | "mul" | "fma" | "mad" | "div" | "rcp" | "sqrt"
+    );
     if gross && (rounding.is_some() || !matches!(op.base, "rcp" | "rsqrt"))
         || ftz && !gross
         || rounding.is_some() && !arithmetic
@@ -178,7 +185,9 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
         "add" => by_rounding!(r, R => binary(move |a, b| add_f64(R, g(a), g(b)).to_bits())),
         "sub" => by_rounding!(r, R => binary(move |a, b| sub_f64(R, g(a), g(b)).to_bits())),
         "mul" => by_rounding!(r, R => binary(move |a, b| mul_f64(R, g(a), g(b)).to_bits())),
-        "fma" | "mad" => by_rounding!(rounding?, R => ternary(move |a, b, c| fma_f64(R, g(a), g(b), g(c)).to_bits())),
+        "fma" | "mad" => {
+            by_rounding!(rounding?, R => ternary(move |a, b, c| fma_f64(R, g(a), g(b), g(c)).to_bits()))
+        }
         "div" => by_rounding!(rounding?, R => binary(move |a, b| div_f64(R, g(a), g(b)).to_bits())),
         "rcp" if gross => unary(move |a| approx::rcp_gross_f64(g(a)).to_bits()),
         "rcp" => by_rounding!(rounding?, R => unary(move |a| rcp_f64(R, g(a)).to_bits())),
@@ -250,9 +259,13 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
         };
         ($f:expr, $out:expr, $in:expr, a, b, c) => {
             if two {
-                ternary(move |a: u32, b: u32, c: u32| pair3(a, b, c, |a, b, c| $out($f($in(a), $in(b), $in(c)))))
+                ternary(move |a: u32, b: u32, c: u32| {
+                    pair3(a, b, c, |a, b, c| $out($f($in(a), $in(b), $in(c))))
+                })
             } else {
-                ternary(move |a: u32, b: u32, c: u32| $out($f($in(a as u16), $in(b as u16), $in(c as u16))) as u32)
+                ternary(move |a: u32, b: u32, c: u32| {
+                    $out($f($in(a as u16), $in(b as u16), $in(c as u16))) as u32
+                })
             }
         };
     }
@@ -263,7 +276,9 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
         ("add", false) => wrapped!(add_f16, a, b),
         ("sub", false) => wrapped!(sub_f16, a, b),
         ("mul", false) => wrapped!(mul_f16, a, b),
-        ("fma", false) if relu && ftz => lanes!(fma_f16, |r: u16| relu_f16(flush_f16(r)), flush_f16, a, b, c),
+        ("fma", false) if relu && ftz => {
+            lanes!(fma_f16, |r: u16| relu_f16(flush_f16(r)), flush_f16, a, b, c)
+        }
         ("fma", false) if relu => lanes!(fma_f16, relu_f16, |a: u16| a, a, b, c),
         ("fma", false) => wrapped!(fma_f16, a, b, c),
         ("add", true) => plain!(add_bf16, a, b),
@@ -283,25 +298,41 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
             (false, false) => wrapped!(min_f16, a, b),
             (true, false) => wrapped!(|a, b| nan_f16(a, b, min_f16), a, b),
             (false, true) => wrapped!(|a, b| xorsign_half(a, b, min_f16), a, b),
-            (true, true) => wrapped!(|a, b| xorsign_half(a, b, |a, b| nan_f16(a, b, min_f16)), a, b),
+            (true, true) => wrapped!(
+                |a, b| xorsign_half(a, b, |a, b| nan_f16(a, b, min_f16)),
+                a,
+                b
+            ),
         },
         ("max", false) => match (nan, xorsign) {
             (false, false) => wrapped!(max_f16, a, b),
             (true, false) => wrapped!(|a, b| nan_f16(a, b, max_f16), a, b),
             (false, true) => wrapped!(|a, b| xorsign_half(a, b, max_f16), a, b),
-            (true, true) => wrapped!(|a, b| xorsign_half(a, b, |a, b| nan_f16(a, b, max_f16)), a, b),
+            (true, true) => wrapped!(
+                |a, b| xorsign_half(a, b, |a, b| nan_f16(a, b, max_f16)),
+                a,
+                b
+            ),
         },
         ("min", true) => match (nan, xorsign) {
             (false, false) => plain!(min_bf16, a, b),
             (true, false) => plain!(|a, b| nan_bf16(a, b, min_bf16), a, b),
             (false, true) => plain!(|a, b| xorsign_half(a, b, min_bf16), a, b),
-            (true, true) => plain!(|a, b| xorsign_half(a, b, |a, b| nan_bf16(a, b, min_bf16)), a, b),
+            (true, true) => plain!(
+                |a, b| xorsign_half(a, b, |a, b| nan_bf16(a, b, min_bf16)),
+                a,
+                b
+            ),
         },
         ("max", true) => match (nan, xorsign) {
             (false, false) => plain!(max_bf16, a, b),
             (true, false) => plain!(|a, b| nan_bf16(a, b, max_bf16), a, b),
             (false, true) => plain!(|a, b| xorsign_half(a, b, max_bf16), a, b),
-            (true, true) => plain!(|a, b| xorsign_half(a, b, |a, b| nan_bf16(a, b, max_bf16)), a, b),
+            (true, true) => plain!(
+                |a, b| xorsign_half(a, b, |a, b| nan_bf16(a, b, max_bf16)),
+                a,
+                b
+            ),
         },
         _ => return None,
     })

@@ -19,7 +19,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         "prmt" => return permute(l, op, i),
         _ => {}
     }
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     // What each source is, if not of the instruction's type.
     let n = U32;
     let (exec, result, sources): (Exec, Type, &[Type]) = match (op.base, ty) {
@@ -43,15 +45,35 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         ("cnot", B16) => (unary(|a: u32| (a as u16 == 0) as u32), ty, &[ty]),
         ("cnot", B32) => (unary(|a: u32| (a == 0) as u32), ty, &[ty]),
         ("cnot", B64) => (unary(|a: u64| (a == 0) as u64), ty, &[ty]),
-        ("shl", B16) => (binary(|a: u32, n: u32| shl_b16(a as u16, n) as u32), ty, &[ty, n]),
+        ("shl", B16) => (
+            binary(|a: u32, n: u32| shl_b16(a as u16, n) as u32),
+            ty,
+            &[ty, n],
+        ),
         ("shl", B32) => (binary(shl_b32), ty, &[ty, n]),
         ("shl", B64) => (binary(shl_b64), ty, &[ty, n]),
-        ("shr", B16 | U16) => (binary(|a: u32, n: u32| shr_u16(a as u16, n) as u32), ty, &[ty, n]),
+        ("shr", B16 | U16) => (
+            binary(|a: u32, n: u32| shr_u16(a as u16, n) as u32),
+            ty,
+            &[ty, n],
+        ),
         ("shr", B32 | U32) => (binary(shr_u32), ty, &[ty, n]),
         ("shr", B64 | U64) => (binary(shr_u64), ty, &[ty, n]),
-        ("shr", S16) => (binary(|a: u32, n: u32| shr_s16(a as i16, n) as u16 as u32), ty, &[ty, n]),
-        ("shr", S32) => (binary(|a: u32, n: u32| shr_s32(a as i32, n) as u32), ty, &[ty, n]),
-        ("shr", S64) => (binary(|a: u64, n: u32| shr_s64(a as i64, n) as u64), ty, &[ty, n]),
+        ("shr", S16) => (
+            binary(|a: u32, n: u32| shr_s16(a as i16, n) as u16 as u32),
+            ty,
+            &[ty, n],
+        ),
+        ("shr", S32) => (
+            binary(|a: u32, n: u32| shr_s32(a as i32, n) as u32),
+            ty,
+            &[ty, n],
+        ),
+        ("shr", S64) => (
+            binary(|a: u64, n: u32| shr_s64(a as i64, n) as u64),
+            ty,
+            &[ty, n],
+        ),
         ("bfe", U32) => (ternary(bfe_u32), ty, &[ty, n, n]),
         ("bfe", S32) => (ternary(bfe_s32), ty, &[ty, n, n]),
         ("bfe", U64) => (ternary(bfe_u64), ty, &[ty, n, n]),
@@ -64,7 +86,11 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         ("clz", B64) => (unary(|a: u64| a.leading_zeros()), n, &[ty]),
         ("popc", B32) => (unary(|a: u32| a.count_ones()), n, &[ty]),
         ("popc", B64) => (unary(|a: u64| a.count_ones()), n, &[ty]),
-        ("fns", B32) => (ternary(|a: u32, b: u32, c: u32| fns(a, b, c as i32)), ty, &[B32, n, n]),
+        ("fns", B32) => (
+            ternary(|a: u32, b: u32, c: u32| fns(a, b, c as i32)),
+            ty,
+            &[B32, n, n],
+        ),
         ("bfind", _) => {
             let exec = match (ty, op.flag("shiftamt")) {
                 (U32, false) => unary(|a: u32| bfind_u32(a, false)),
@@ -101,13 +127,24 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     if i.operands.len() != sources.len() + 1 {
         let (want, have) = (sources.len() + 1, i.operands.len());
-        return Err(l.error(format!("{} takes {want} operands, here are {have}", i.opcode)));
+        return Err(l.error(format!(
+            "{} takes {want} operands, here are {have}",
+            i.opcode
+        )));
     }
     let mut slots = vec![d(l.dest(&i.operands[0], result)?)];
     for (operand, ty) in i.operands[1..].iter().zip(sources) {
         slots.push(u(l.source(operand, *ty)?));
     }
-    l.emit(exec, if ty == Pred { Class::Compare } else { Class::Integer }, &slots);
+    l.emit(
+        exec,
+        if ty == Pred {
+            Class::Compare
+        } else {
+            Class::Integer
+        },
+        &slots,
+    );
     Ok(())
 }
 
@@ -130,20 +167,33 @@ fn words(l: &mut Lower, op: &Opcode, i: &Instruction, exec: Exec) -> Result<()> 
     }
     let [to, a, b, c] = l.operands(i)?;
     let ty = Type::B32;
-    let slots = [d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(c, ty)?)];
+    let slots = [
+        d(l.dest(to, ty)?),
+        u(l.source(a, ty)?),
+        u(l.source(b, ty)?),
+        u(l.source(c, ty)?),
+    ];
     l.emit(exec, Class::Integer, &slots);
     Ok(())
 }
 
 fn lop3_form(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let [to, a, b, c, Operand::Int(table)] = l.operands(i)? else { return Err(l.unknown(i)) };
+    let [to, a, b, c, Operand::Int(table)] = l.operands(i)? else {
+        return Err(l.unknown(i));
+    };
     let ty = Type::B32;
     if op.only() != Some(ty) || *table > 255 {
         return Err(l.unknown(i));
     }
     let table = l.literal(*table, ty);
     let exec = quaternary(|a: u32, b: u32, c: u32, table: u32| lop3(a, b, c, table as u8));
-    let slots = [d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?), u(l.source(c, ty)?), u(table)];
+    let slots = [
+        d(l.dest(to, ty)?),
+        u(l.source(a, ty)?),
+        u(l.source(b, ty)?),
+        u(l.source(c, ty)?),
+        u(table),
+    ];
     l.emit(exec, Class::Integer, &slots);
     Ok(())
 }

@@ -25,21 +25,24 @@ use crate::ptx::ast::Instruction;
 /// Lowers one instruction. What remains of `op` afterwards is a modifier that the family does not know.
 pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<(), LoadError> {
     match op.base {
-        "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "abs" | "neg" | "min" | "max" | "sqrt" | "rcp" | "rsqrt"
-        | "sin" | "cos" | "lg2" | "ex2" | "tanh" | "copysign" | "testp" | "sad" | "mul24" | "mad24" | "dp4a" | "dp2a" | "addc"
-        | "subc" | "madc" => arithmetic::lower(l, op, i),
-        "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "bfe" | "bfi" | "brev" | "clz" | "popc"
-        | "bfind" | "prmt" | "fns" | "szext" | "bmsk" => logic::lower(l, op, i),
+        "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "abs" | "neg" | "min" | "max"
+        | "sqrt" | "rcp" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh" | "copysign"
+        | "testp" | "sad" | "mul24" | "mad24" | "dp4a" | "dp2a" | "addc" | "subc" | "madc" => {
+            arithmetic::lower(l, op, i)
+        }
+        "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "bfe" | "bfi"
+        | "brev" | "clz" | "popc" | "bfind" | "prmt" | "fns" | "szext" | "bmsk" => {
+            logic::lower(l, op, i)
+        }
         "setp" | "set" | "selp" | "slct" => compare::lower(l, op, i),
         "cvt" => convert::lower(l, op, i),
-        "mov" | "ld" | "ldu" | "st" | "cvta" | "isspacep" | "prefetch" | "prefetchu" | "discard" | "applypriority"
-        | "createpolicy" => movement::lower(l, op, i),
+        "mov" | "ld" | "ldu" | "st" | "cvta" | "isspacep" | "prefetch" | "prefetchu"
+        | "discard" | "applypriority" | "createpolicy" => movement::lower(l, op, i),
         "atom" | "red" => atomic::lower(l, op, i),
         "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" => warp::lower(l, op, i),
         "bar" | "barrier" | "membar" | "fence" => barrier::lower(l, op, i),
-        "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" | "nanosleep" | "pmevent" | "griddepcontrol" | "setmaxnreg" => {
-            control::lower(l, op, i)
-        }
+        "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" | "nanosleep" | "pmevent"
+        | "griddepcontrol" | "setmaxnreg" => control::lower(l, op, i),
         "mma" | "ldmatrix" | "stmatrix" | "movmatrix" => tensor::lower(l, op, i),
         "cp" => asynchronous::lower(l, op, i),
         _ => Err(l.unknown(i)),

@@ -4,8 +4,8 @@ use crate::code::lower::{Arg, Lower, Place as Where, Width, d, u, window};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Constant, Instr, NO_ROW};
 use crate::machine::access::{
-    Failed, Generic, Global, LOCAL_WINDOW, Local, PARAM_WINDOW, Param, Place, SHARED_WINDOW, SharedMemory, WINDOW,
-    contiguous, lanes,
+    Failed, Generic, Global, LOCAL_WINDOW, Local, PARAM_WINDOW, Param, Place, SHARED_WINDOW,
+    SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, binary, logic, test, unary, versions};
@@ -29,13 +29,24 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         "isspacep" => isspacep(l, op, i),
         // Hints to caches that are not there.
         "prefetch" | "prefetchu" | "discard" | "applypriority" => {
-            for flag in ["global", "local", "tensormap", "const", "param", "L1", "L2", "128B"] {
+            for flag in [
+                "global",
+                "local",
+                "tensormap",
+                "const",
+                "param",
+                "L1",
+                "L2",
+                "128B",
+            ] {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
             match (op.base, &i.operands[..]) {
                 ("prefetch" | "prefetchu", [Operand::Address { .. }]) => Ok(()),
-                ("discard" | "applypriority", [Operand::Address { .. }, Operand::Int(128)]) => Ok(()),
+                ("discard" | "applypriority", [Operand::Address { .. }, Operand::Int(128)]) => {
+                    Ok(())
+                }
                 _ => Err(l.unknown(i)),
             }
         }
@@ -44,7 +55,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
-            let Some(to) = i.operands.first() else { return Err(l.unknown(i)) };
+            let Some(to) = i.operands.first() else {
+                return Err(l.unknown(i));
+            };
             let to = l.dest(to, Type::B64)?;
             let zero = l.literal(0, Type::B64);
             l.emit(unary(|a: u64| a), Class::Move, &[d(to), u(zero)]);
@@ -72,7 +85,9 @@ fn emit_copy(l: &mut Lower, to: Arg, from: Arg, ty: Type, class: Class) {
 }
 
 fn mov(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     match l.operands(i)? {
         [Operand::Vector(to), from] => unpack(l, i, ty, to, from),
         [to, Operand::Vector(from)] => pack(l, i, ty, to, from),
@@ -89,32 +104,76 @@ fn pack(l: &mut Lower, i: &Instruction, ty: Type, to: &Operand, from: &[Operand]
     let to = l.dest(to, ty)?;
     match (ty.bytes(), from) {
         (4, [a, b]) => {
-            let slots = [d(to), u(l.source(a, Type::B16)?), u(l.source(b, Type::B16)?)];
-            l.emit(binary(|a: u32, b: u32| a & 0xFFFF | b << 16), Class::Move, &slots);
+            let slots = [
+                d(to),
+                u(l.source(a, Type::B16)?),
+                u(l.source(b, Type::B16)?),
+            ];
+            l.emit(
+                binary(|a: u32, b: u32| a & 0xFFFF | b << 16),
+                Class::Move,
+                &slots,
+            );
         }
         (4, [a, b, c, e]) => {
             let (low, high) = (l.temporary(Width::Word), l.temporary(Width::Word));
             for (half, x, y) in [(low, a, b), (high, c, e)] {
-                let slots = [d(half), u(l.source(x, Type::B8)?), u(l.source(y, Type::B8)?)];
-                l.emit(binary(|a: u32, b: u32| a & 0xFF | (b & 0xFF) << 8), Class::None, &slots);
+                let slots = [
+                    d(half),
+                    u(l.source(x, Type::B8)?),
+                    u(l.source(y, Type::B8)?),
+                ];
+                l.emit(
+                    binary(|a: u32, b: u32| a & 0xFF | (b & 0xFF) << 8),
+                    Class::None,
+                    &slots,
+                );
             }
-            l.emit(binary(|a: u32, b: u32| a & 0xFFFF | b << 16), Class::Move, &[d(to), u(low), u(high)]);
+            l.emit(
+                binary(|a: u32, b: u32| a & 0xFFFF | b << 16),
+                Class::Move,
+                &[d(to), u(low), u(high)],
+            );
         }
         (2, [a, b]) => {
             let slots = [d(to), u(l.source(a, Type::B8)?), u(l.source(b, Type::B8)?)];
-            l.emit(binary(|a: u32, b: u32| a & 0xFF | (b & 0xFF) << 8), Class::Move, &slots);
+            l.emit(
+                binary(|a: u32, b: u32| a & 0xFF | (b & 0xFF) << 8),
+                Class::Move,
+                &slots,
+            );
         }
         (8, [a, b]) => {
-            let slots = [d(to), u(l.source(a, Type::B32)?), u(l.source(b, Type::B32)?)];
-            l.emit(binary(|a: u32, b: u32| a as u64 | (b as u64) << 32), Class::Move, &slots);
+            let slots = [
+                d(to),
+                u(l.source(a, Type::B32)?),
+                u(l.source(b, Type::B32)?),
+            ];
+            l.emit(
+                binary(|a: u32, b: u32| a as u64 | (b as u64) << 32),
+                Class::Move,
+                &slots,
+            );
         }
         (8, [a, b, c, e]) => {
             let (low, high) = (l.temporary(Width::Word), l.temporary(Width::Word));
             for (half, x, y) in [(low, a, b), (high, c, e)] {
-                let slots = [d(half), u(l.source(x, Type::B16)?), u(l.source(y, Type::B16)?)];
-                l.emit(binary(|a: u32, b: u32| a & 0xFFFF | b << 16), Class::None, &slots);
+                let slots = [
+                    d(half),
+                    u(l.source(x, Type::B16)?),
+                    u(l.source(y, Type::B16)?),
+                ];
+                l.emit(
+                    binary(|a: u32, b: u32| a & 0xFFFF | b << 16),
+                    Class::None,
+                    &slots,
+                );
             }
-            l.emit(binary(|a: u32, b: u32| a as u64 | (b as u64) << 32), Class::Move, &[d(to), u(low), u(high)]);
+            l.emit(
+                binary(|a: u32, b: u32| a as u64 | (b as u64) << 32),
+                Class::Move,
+                &[d(to), u(low), u(high)],
+            );
         }
         _ => return Err(l.unknown(i)),
     }
@@ -124,8 +183,14 @@ fn pack(l: &mut Lower, i: &Instruction, ty: Type, to: &Operand, from: &[Operand]
 fn unpack(l: &mut Lower, i: &Instruction, ty: Type, to: &[Operand], from: &Operand) -> Result<()> {
     let from = l.source(from, ty)?;
     let (part, execs): (Type, Vec<Exec>) = match (ty.bytes(), to.len()) {
-        (2, 2) => (Type::B8, vec![unary(|a: u32| a & 0xFF), unary(|a: u32| a >> 8 & 0xFF)]),
-        (4, 2) => (Type::B16, vec![unary(|a: u32| a & 0xFFFF), unary(|a: u32| a >> 16)]),
+        (2, 2) => (
+            Type::B8,
+            vec![unary(|a: u32| a & 0xFF), unary(|a: u32| a >> 8 & 0xFF)],
+        ),
+        (4, 2) => (
+            Type::B16,
+            vec![unary(|a: u32| a & 0xFFFF), unary(|a: u32| a >> 16)],
+        ),
         (4, 4) => (
             Type::B8,
             vec![
@@ -135,7 +200,10 @@ fn unpack(l: &mut Lower, i: &Instruction, ty: Type, to: &[Operand], from: &Opera
                 unary(|a: u32| a >> 24),
             ],
         ),
-        (8, 2) => (Type::B32, vec![unary(|a: u64| a as u32), unary(|a: u64| (a >> 32) as u32)]),
+        (8, 2) => (
+            Type::B32,
+            vec![unary(|a: u64| a as u32), unary(|a: u64| (a >> 32) as u32)],
+        ),
         (8, 4) => (
             Type::B16,
             vec![
@@ -172,7 +240,14 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 /// the value meanwhile.
 fn modifiers(op: &mut Opcode) -> bool {
     let load = op.base != "st";
-    let ordered = op.one_of(&["volatile", if load { "acquire" } else { "release" }, "relaxed", "mmio"]).is_some();
+    let ordered = op
+        .one_of(&[
+            "volatile",
+            if load { "acquire" } else { "release" },
+            "relaxed",
+            "mmio",
+        ])
+        .is_some();
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     op.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
@@ -231,7 +306,12 @@ pub fn address(l: &mut Lower, operand: &Operand, space: Space) -> Result<Address
     };
     let Some(name) = base else {
         let arg = l.literal(*offset as u64, Type::B64);
-        return Ok(Address { arg, short: false, offset: 0, place: None });
+        return Ok(Address {
+            arg,
+            short: false,
+            offset: 0,
+            place: None,
+        });
     };
     if let Some(register) = l.register_named(name) {
         let short = match l.registers[register as usize] {
@@ -239,9 +319,16 @@ pub fn address(l: &mut Lower, operand: &Operand, space: Space) -> Result<Address
             Width::Word => true,
             Width::Pred => return Err(l.error(format!("{name} is a predicate, not an address"))),
         };
-        return Ok(Address { arg: Arg::Reg(register), short, offset: *offset, place: None });
+        return Ok(Address {
+            arg: Arg::Reg(register),
+            short,
+            offset: *offset,
+            place: None,
+        });
     }
-    let Some(place) = l.place(name) else { return Err(l.error(format!("{name} is not declared"))) };
+    let Some(place) = l.place(name) else {
+        return Err(l.error(format!("{name} is not declared")));
+    };
     // Parameters of calls and functions are in local memory.
     let there = place.space == space || place.space == Space::Local && space == Space::Param;
     if space != Space::Generic && !there {
@@ -251,12 +338,21 @@ pub fn address(l: &mut Lower, operand: &Operand, space: Space) -> Result<Address
     let arg = if space == Space::Generic && window(place.space) != 0 {
         let by = l.literal(window(place.space), Type::B64);
         let to = l.temporary(Width::Long);
-        l.emit(binary(|a: u64, b: u64| a.wrapping_add(b)), Class::None, &[d(to), u(arg), u(by)]);
+        l.emit(
+            binary(|a: u64, b: u64| a.wrapping_add(b)),
+            Class::None,
+            &[d(to), u(arg), u(by)],
+        );
         to
     } else {
         arg
     };
-    Ok(Address { arg, short: false, offset: 0, place: Some(place) })
+    Ok(Address {
+        arg,
+        short: false,
+        offset: 0,
+        place: Some(place),
+    })
 }
 
 /// The width of a vector: `.v2`, `.v4`, `.v8`, or 1.
@@ -283,7 +379,9 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         op.flag("nc");
     }
     let n = vector(op);
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
@@ -293,15 +391,23 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let elements: Vec<Operand> = l.elements(to).into_iter().cloned().collect();
     if elements.len() != n {
-        return Err(l.error(format!("{} loads {n} values into {} registers", i.opcode, elements.len())));
+        return Err(l.error(format!(
+            "{} loads {n} values into {} registers",
+            i.opcode,
+            elements.len()
+        )));
     }
     let bytes = ty.bytes() as u32;
     let from = address(l, from, space)?;
-    if space == Space::Param && l.entry && let Some(place) = from.place
+    if space == Space::Param
+        && l.entry
+        && let Some(place) = from.place
         && place.space == Space::Param
     {
         // The kernel's parameters are the same for all lanes: constants of the launch.
-        let Operand::Address { offset, .. } = i.operands[1] else { unreachable!("it is an address") };
+        let Operand::Address { offset, .. } = i.operands[1] else {
+            unreachable!("it is an address")
+        };
         for (n, operand) in elements.iter().enumerate() {
             let at = place.address as i64 + offset + n as i64 * bytes as i64;
             if offset < 0 || offset as u64 + (n as u64 + 1) * bytes as u64 > place.bytes {
@@ -312,7 +418,12 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             }
             let (to, wide) = l.relaxed_dest(operand, ty)?;
             let long = Width::of(ty) == Width::Long;
-            let constant = Constant::Param { offset: at as u32, bytes: bytes as u8, signed: ty.signed(), long };
+            let constant = Constant::Param {
+                offset: at as u32,
+                bytes: bytes as u8,
+                signed: ty.signed(),
+                long,
+            };
             let from = l.kernel.constant(constant);
             emit_copy(l, to, from, ty, Class::Move);
             l.widen(to, wide, ty);
@@ -326,7 +437,10 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let space = match (space, from.place) {
         (Space::Param, Some(place)) => place.space,
         (Space::Param, None) if !l.entry => {
-            return Err(l.error("the address of a function's parameter is taken, which is not supported".to_string()));
+            return Err(l.error(
+                "the address of a function's parameter is taken, which is not supported"
+                    .to_string(),
+            ));
         }
         (space, _) => space,
     };
@@ -369,7 +483,9 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
     let n = vector(op);
-    let Some(ty) = op.only() else { return Err(l.unknown(i)) };
+    let Some(ty) = op.only() else {
+        return Err(l.unknown(i));
+    };
     if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
@@ -379,13 +495,19 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let elements: Vec<Operand> = l.elements(from).into_iter().cloned().collect();
     if elements.len() != n {
-        return Err(l.error(format!("{} stores {n} values from {} registers", i.opcode, elements.len())));
+        return Err(l.error(format!(
+            "{} stores {n} values from {} registers",
+            i.opcode,
+            elements.len()
+        )));
     }
     let bytes = ty.bytes() as u32;
     let to = address(l, to, space)?;
     let space = match (space, to.place) {
         (Space::Param, Some(place)) => place.space,
-        (Space::Param, None) => return Err(l.error("stores to a parameter through a register".to_string())),
+        (Space::Param, None) => {
+            return Err(l.error("stores to a parameter through a register".to_string()));
+        }
         (space, _) => space,
     };
     if matches!(space, Space::Const | Space::Param) {
@@ -503,12 +625,17 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else { return Flow::Fault };
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
+                return Flow::Fault;
+            };
             let size = size_of::<E::Raw>();
             let n = bytes as usize / size;
             let rows = i.more as usize;
             let code = w.code();
-            if n == 1 && size == size_of::<E::Slot>() && contiguous(&addresses_of(&pointers), mask, bytes) {
+            if n == 1
+                && size == size_of::<E::Slot>()
+                && contiguous(&addresses_of(&pointers), mask, bytes)
+            {
                 if code.wide[rows] != NO_ROW {
                     let values = pointers[0].cast::<[E::Slot; LANES]>().read_unaligned();
                     w.store(code.wide[rows], &values, mask);
@@ -523,11 +650,13 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
                 let to = w.row_mut::<E::Slot>(row);
                 if mask == u32::MAX {
                     for l in 0..LANES {
-                        to[l] = E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
+                        to[l] =
+                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
                     }
                 } else {
                     for l in lanes(mask) {
-                        to[l] = E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
+                        to[l] =
+                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
                     }
                 }
             }
@@ -549,29 +678,42 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else { return Flow::Fault };
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else {
+                return Flow::Fault;
+            };
             let size = size_of::<E::Raw>();
             let n = bytes as usize / size;
             let rows = i.more as usize;
             let code = w.code();
-            if n == 1 && size == size_of::<E::Slot>() && contiguous(&addresses_of(&pointers), mask, bytes) {
+            if n == 1
+                && size == size_of::<E::Slot>()
+                && contiguous(&addresses_of(&pointers), mask, bytes)
+            {
                 let values: [E::Slot; LANES] = w.load(code.wide[rows]);
-                pointers[0].cast::<[E::Slot; LANES]>().write_unaligned(values);
+                pointers[0]
+                    .cast::<[E::Slot; LANES]>()
+                    .write_unaligned(values);
                 return Flow::Next;
             }
             for e in 0..n {
                 let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
                 for l in lanes(mask) {
-                    pointers[l].add(e * size).cast::<E::Raw>().write_unaligned(E::narrow(values[l]));
+                    pointers[l]
+                        .add(e * size)
+                        .cast::<E::Raw>()
+                        .write_unaligned(E::narrow(values[l]));
                 }
             }
             // A lane whose value is not there now was overwritten by another lane of this very store.
-            if w.block().launch().options.checks.shared_races && std::any::TypeId::of::<P>() == std::any::TypeId::of::<SharedMemory>()
+            if w.block().launch().options.checks.shared_races
+                && std::any::TypeId::of::<P>() == std::any::TypeId::of::<SharedMemory>()
             {
                 for e in 0..n {
                     let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
                     for l in lanes(mask) {
-                        if pointers[l].add(e * size).cast::<E::Raw>().read_unaligned() != E::narrow(values[l]) {
+                        if pointers[l].add(e * size).cast::<E::Raw>().read_unaligned()
+                            != E::narrow(values[l])
+                        {
                             overwritten(w, l, addresses[l]);
                             return Flow::Next;
                         }
@@ -586,7 +728,9 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
 
 #[cold]
 fn overwritten(w: &mut Warp, lane: usize, address: u64) {
-    let text = format!("several lanes write different values to shared address {address:#x} in one instruction");
+    let text = format!(
+        "several lanes write different values to shared address {address:#x} in one instruction"
+    );
     w.finding(FindingKind::SharedRace, lane as u32, &text);
 }
 
@@ -618,7 +762,9 @@ fn isspacep(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Shared => test(|a: u64| a.wrapping_sub(SHARED_WINDOW) < WINDOW),
         Space::Local => test(|a: u64| a.wrapping_sub(LOCAL_WINDOW) < WINDOW),
         Space::Param => test(|a: u64| a.wrapping_sub(PARAM_WINDOW) < WINDOW),
-        Space::Global => test(|a: u64| a.wrapping_sub(SHARED_WINDOW) >= PARAM_WINDOW + WINDOW - SHARED_WINDOW),
+        Space::Global => {
+            test(|a: u64| a.wrapping_sub(SHARED_WINDOW) >= PARAM_WINDOW + WINDOW - SHARED_WINDOW)
+        }
         _ => return Err(l.unknown(i)),
     };
     let [to, from] = l.operands(i)?;

@@ -52,14 +52,20 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<V
             long |= b"lzjt".contains(&size);
             rest = tail;
         }
-        let Some((&conversion, tail)) = rest.split_first() else { break };
+        let Some((&conversion, tail)) = rest.split_first() else {
+            break;
+        };
         rest = tail;
         let bytes = if long { 8 } else { 4 };
         match conversion {
             b'%' => out.push(b'%'),
             b'd' | b'i' => {
                 let value = argument(w, bytes)?;
-                let value = if long { value as i64 } else { value as i32 as i64 };
+                let value = if long {
+                    value as i64
+                } else {
+                    value as i32 as i64
+                };
                 spec.integer(&mut out, value < 0, value.unsigned_abs().to_string(), "");
             }
             b'u' => {
@@ -68,15 +74,27 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<V
             }
             b'x' => {
                 let value = argument(w, bytes)?;
-                spec.unsigned(&mut out, format!("{value:x}"), if value == 0 { "" } else { "0x" });
+                spec.unsigned(
+                    &mut out,
+                    format!("{value:x}"),
+                    if value == 0 { "" } else { "0x" },
+                );
             }
             b'X' => {
                 let value = argument(w, bytes)?;
-                spec.unsigned(&mut out, format!("{value:X}"), if value == 0 { "" } else { "0X" });
+                spec.unsigned(
+                    &mut out,
+                    format!("{value:X}"),
+                    if value == 0 { "" } else { "0X" },
+                );
             }
             b'o' => {
                 let value = argument(w, bytes)?;
-                spec.unsigned(&mut out, format!("{value:o}"), if value == 0 { "" } else { "0" });
+                spec.unsigned(
+                    &mut out,
+                    format!("{value:o}"),
+                    if value == 0 { "" } else { "0" },
+                );
             }
             b'c' => {
                 let value = argument(w, 4)? as u8;
@@ -166,12 +184,25 @@ impl Spec {
             Some(precision) => format!("{digits:0>precision$}"),
             None => digits,
         };
-        let prefix = format!("{}{}", self.sign(negative), if self.alternate { prefix } else { "" });
-        self.pad(out, &prefix, digits.as_bytes(), self.zero && self.precision.is_none());
+        let prefix = format!(
+            "{}{}",
+            self.sign(negative),
+            if self.alternate { prefix } else { "" }
+        );
+        self.pad(
+            out,
+            &prefix,
+            digits.as_bytes(),
+            self.zero && self.precision.is_none(),
+        );
     }
 
     fn unsigned(&self, out: &mut Vec<u8>, digits: String, prefix: &str) {
-        let plain = Spec { plus: false, space: false, ..*self };
+        let plain = Spec {
+            plus: false,
+            space: false,
+            ..*self
+        };
         plain.integer(out, false, digits, prefix);
     }
 
@@ -187,14 +218,23 @@ impl Spec {
             match conversion.to_ascii_lowercase() {
                 b'f' => format!("{magnitude:.*}", self.precision.unwrap_or(6)),
                 b'e' => exponent(magnitude, self.precision.unwrap_or(6)),
-                b'g' => general(magnitude, self.precision.unwrap_or(6).max(1), self.alternate),
+                b'g' => general(
+                    magnitude,
+                    self.precision.unwrap_or(6).max(1),
+                    self.alternate,
+                ),
                 _ => hexadecimal(magnitude),
             }
         };
         if upper {
             text = text.to_uppercase();
         }
-        self.pad(out, sign, text.as_bytes(), self.zero && magnitude.is_finite());
+        self.pad(
+            out,
+            sign,
+            text.as_bytes(),
+            self.zero && magnitude.is_finite(),
+        );
     }
 }
 
@@ -212,15 +252,25 @@ fn exponent(value: f64, precision: usize) -> String {
 /// C's `%g`: the shorter of `%e` and `%f`, trailing zeros dropped.
 fn general(value: f64, precision: usize, keep: bool) -> String {
     let scientific = exponent(value, precision - 1);
-    let power: i32 = scientific.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    let power: i32 = scientific
+        .split_once('e')
+        .and_then(|(_, power)| power.parse().ok())
+        .unwrap_or(0);
     if power < -4 || power >= precision as i32 {
         let (mantissa, tail) = scientific.split_once('e').unwrap_or((&scientific, "+00"));
-        let mantissa =
-            if keep || !mantissa.contains('.') { mantissa } else { mantissa.trim_end_matches('0').trim_end_matches('.') };
+        let mantissa = if keep || !mantissa.contains('.') {
+            mantissa
+        } else {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        };
         return format!("{mantissa}e{tail}");
     }
     let text = format!("{value:.*}", (precision as i32 - 1 - power) as usize);
-    if keep || !text.contains('.') { text } else { text.trim_end_matches('0').trim_end_matches('.').to_string() }
+    if keep || !text.contains('.') {
+        text
+    } else {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    }
 }
 
 /// C's `%a`.
@@ -230,7 +280,11 @@ fn hexadecimal(value: f64) -> String {
     if value == 0.0 {
         return "0x0p+0".to_string();
     }
-    let (lead, power) = if power == 0 { (0, -1022) } else { (1, power - 1023) };
+    let (lead, power) = if power == 0 {
+        (0, -1022)
+    } else {
+        (1, power - 1023)
+    };
     let digits = format!("{fraction:013x}");
     let digits = digits.trim_end_matches('0');
     let dot = if digits.is_empty() { "" } else { "." };

@@ -16,10 +16,26 @@ fn value(w: &mut Warp, which: u32) -> Option<[u64; LANES]> {
     let by_lane = |f: fn(u32) -> u32| Some(std::array::from_fn(|lane| f(lane as u32) as u64));
     let dimension = (which & 3) as usize;
     match NAMES[(which >> 2) as usize].0 {
-        "%tid" => Some(w.tid.get(dimension).map_or([0; LANES], |row| row.map(u64::from))),
-        "%ntid" => all(launch.grid.threads.get(dimension).copied().unwrap_or(0).into()),
+        "%tid" => Some(
+            w.tid
+                .get(dimension)
+                .map_or([0; LANES], |row| row.map(u64::from)),
+        ),
+        "%ntid" => all(launch
+            .grid
+            .threads
+            .get(dimension)
+            .copied()
+            .unwrap_or(0)
+            .into()),
         "%ctaid" | "%clusterid" => all(block.index.get(dimension).copied().unwrap_or(0).into()),
-        "%nctaid" | "%nclusterid" => all(launch.grid.blocks.get(dimension).copied().unwrap_or(0).into()),
+        "%nctaid" | "%nclusterid" => all(launch
+            .grid
+            .blocks
+            .get(dimension)
+            .copied()
+            .unwrap_or(0)
+            .into()),
         // Without clusters every block is a cluster of its own.
         "%cluster_ctaid" | "%cluster_ctarank" | "%is_explicit_cluster" => all(0),
         "%cluster_nctaid" | "%cluster_nctarank" => all(if dimension < 3 { 1 } else { 0 }),
@@ -96,7 +112,9 @@ pub fn read(l: &mut Lower, name: &str, ty: Type) -> Result<Option<Arg>, LoadErro
         Some(_) => return Ok(None),
         None => (name, 0),
     };
-    let Some(index) = NAMES.iter().position(|(known, _)| *known == base) else { return Ok(None) };
+    let Some(index) = NAMES.iter().position(|(known, _)| *known == base) else {
+        return Ok(None);
+    };
     let long = NAMES[index].1;
     let to = l.temporary(if long { Width::Long } else { Width::Word });
     let exec: Exec = if long { read_long } else { read_word };
@@ -119,7 +137,9 @@ pub fn read(l: &mut Lower, name: &str, ty: Type) -> Result<Option<Arg>, LoadErro
 }
 
 unsafe fn read_word(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let values = value(w, i.imm as u32).expect("every name has a value").map(|value| value as u32);
+    let values = value(w, i.imm as u32)
+        .expect("every name has a value")
+        .map(|value| value as u32);
     // SAFETY: the row is the instruction's own.
     unsafe { w.store(i.args[0], &values, mask) };
     Flow::Next

@@ -36,12 +36,19 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    let Some(shape) = op.prefixed("m") else { return Err(l.unknown(i)) };
+    let Some(shape) = op.prefixed("m") else {
+        return Err(l.unknown(i));
+    };
     if !op.flag("row") || !op.flag("col") {
         return Err(l.unknown(i));
     }
     let [to, a, b, c] = l.operands(i)?;
-    let fragments = [to, a, b, c].map(|operand| l.elements(operand).into_iter().cloned().collect::<Vec<Operand>>());
+    let fragments = [to, a, b, c].map(|operand| {
+        l.elements(operand)
+            .into_iter()
+            .cloned()
+            .collect::<Vec<Operand>>()
+    });
     if shape == "m8n8k4" && op.types == [Type::F64; 4] {
         let [to, a, b, c] = &fragments;
         if [to.len(), a.len(), b.len(), c.len()] != [2, 1, 1, 2] {
@@ -61,10 +68,20 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         [d, a, b, c] => Kind::new(shape, d, a, b, c),
         _ => None,
     };
-    let Some(kind) = kind else { return Err(l.unknown(i)) };
-    let counts = [kind.c_registers(), kind.a_registers(), kind.b_registers(), kind.c_registers()];
+    let Some(kind) = kind else {
+        return Err(l.unknown(i));
+    };
+    let counts = [
+        kind.c_registers(),
+        kind.a_registers(),
+        kind.b_registers(),
+        kind.c_registers(),
+    ];
     if fragments.each_ref().map(Vec::len) != counts {
-        return Err(l.error(format!("{} takes fragments of {counts:?} registers", i.opcode)));
+        return Err(l.error(format!(
+            "{} takes fragments of {counts:?} registers",
+            i.opcode
+        )));
     }
     let [to, a, b, c] = &fragments;
     let mut slots = Vec::new();
@@ -78,7 +95,10 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     for operand in c {
         slots.push(u(l.source(operand, kind.sum())?));
     }
-    let index = Kind::ALL.iter().position(|known| *known == kind).expect("one of all kinds");
+    let index = Kind::ALL
+        .iter()
+        .position(|known| *known == kind)
+        .expect("one of all kinds");
     let proto = l.emit(MULTIPLY[index], Class::Tensor, &slots);
     proto.inline = 0;
     proto.bytes = index as u8;
@@ -134,7 +154,9 @@ unsafe fn multiply_f64(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     if let Some(flow) = whole(w, mask) {
         return flow;
     }
-    let [d0, d1, a, b, c0, c1] = w.code().wide[i.more as usize..][..6] else { unreachable!("six operands") };
+    let [d0, d1, a, b, c0, c1] = w.code().wide[i.more as usize..][..6] else {
+        unreachable!("six operands")
+    };
     // SAFETY: the rows are the instruction's own.
     unsafe {
         let (a, b): ([u64; LANES], [u64; LANES]) = (w.load(a), w.load(b));
@@ -161,7 +183,10 @@ fn matrices(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         None => return Err(l.unknown(i)),
     };
     let transposed = op.flag("trans");
-    if !op.flag("m8n8") || !(op.flag("shared") || op.flag("shared::cta")) || op.only() != Some(Type::B16) {
+    if !op.flag("m8n8")
+        || !(op.flag("shared") || op.flag("shared::cta"))
+        || op.only() != Some(Type::B16)
+    {
         return Err(l.unknown(i));
     }
     let (registers, at) = match l.operands(i)? {
@@ -171,11 +196,19 @@ fn matrices(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let at = address(l, at, Space::Shared)?;
     let registers: Vec<Operand> = l.elements(registers).into_iter().cloned().collect();
     if registers.len() != count {
-        return Err(l.error(format!("{} takes {count} registers, here are {}", i.opcode, registers.len())));
+        return Err(l.error(format!(
+            "{} takes {count} registers, here are {}",
+            i.opcode,
+            registers.len()
+        )));
     }
     let mut slots = vec![u(at.arg)];
     for operand in &registers {
-        slots.push(if load { d(l.dest(operand, Type::B32)?) } else { u(l.source(operand, Type::B32)?) });
+        slots.push(if load {
+            d(l.dest(operand, Type::B32)?)
+        } else {
+            u(l.source(operand, Type::B32)?)
+        });
     }
     let exec: Exec = match (load, transposed) {
         (true, false) => load_matrices::<false>,
@@ -183,7 +216,15 @@ fn matrices(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         (false, false) => store_matrices::<false>,
         (false, true) => store_matrices::<true>,
     };
-    let proto = l.emit(exec, if load { Class::SharedLoad } else { Class::SharedStore }, &slots);
+    let proto = l.emit(
+        exec,
+        if load {
+            Class::SharedLoad
+        } else {
+            Class::SharedStore
+        },
+        &slots,
+    );
     proto.inline = 1;
     proto.imm = at.offset;
     proto.bytes = count as u8 | if at.short { 0x80 } else { 0 };
@@ -192,7 +233,11 @@ fn matrices(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 
 /// Lanes whose addresses count.
 fn addressing(count: usize) -> u32 {
-    if count == 4 { u32::MAX } else { (1 << (8 * count)) - 1 }
+    if count == 4 {
+        u32::MAX
+    } else {
+        (1 << (8 * count)) - 1
+    }
 }
 
 unsafe fn load_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
@@ -203,18 +248,25 @@ unsafe fn load_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: u
     // SAFETY: the rows are the instruction's own, pointers come from `resolve`.
     unsafe {
         let at = addresses(w, i);
-        let Ok(pointers) = SharedMemory::resolve(w, &at, addressing(count), 16, Access::Read) else { return Flow::Fault };
+        let Ok(pointers) = SharedMemory::resolve(w, &at, addressing(count), 16, Access::Read)
+        else {
+            return Flow::Fault;
+        };
         for matrix in 0..count {
             let row = w.code().wide[i.more as usize + matrix];
             if row == NO_ROW {
                 continue;
             }
-            let rows: [*const u16; 8] = std::array::from_fn(|r| pointers[8 * matrix + r].cast_const().cast());
+            let rows: [*const u16; 8] =
+                std::array::from_fn(|r| pointers[8 * matrix + r].cast_const().cast());
             let mut values = [0u32; LANES];
             if TRANSPOSED {
                 for lane in 0..LANES {
                     let (r, c) = (lane % 4 * 2, lane / 4);
-                    let (low, high) = (rows[r].add(c).read_unaligned(), rows[r + 1].add(c).read_unaligned());
+                    let (low, high) = (
+                        rows[r].add(c).read_unaligned(),
+                        rows[r + 1].add(c).read_unaligned(),
+                    );
                     values[lane] = low as u32 | (high as u32) << 16;
                 }
             } else {
@@ -236,7 +288,10 @@ unsafe fn store_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: 
     // SAFETY: the rows are the instruction's own, pointers come from `resolve`.
     unsafe {
         let at = addresses(w, i);
-        let Ok(pointers) = SharedMemory::resolve(w, &at, addressing(count), 16, Access::Write) else { return Flow::Fault };
+        let Ok(pointers) = SharedMemory::resolve(w, &at, addressing(count), 16, Access::Write)
+        else {
+            return Flow::Fault;
+        };
         for matrix in 0..count {
             let values: [u32; LANES] = w.load(w.code().wide[i.more as usize + matrix]);
             let rows: [*mut u16; 8] = std::array::from_fn(|r| pointers[8 * matrix + r].cast());
@@ -247,7 +302,10 @@ unsafe fn store_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: 
                     rows[r].add(c).write_unaligned(value as u16);
                     rows[r + 1].add(c).write_unaligned((value >> 16) as u16);
                 } else {
-                    rows[lane / 4].cast::<u32>().add(lane % 4).write_unaligned(value);
+                    rows[lane / 4]
+                        .cast::<u32>()
+                        .add(lane % 4)
+                        .write_unaligned(value);
                 }
             }
         }

@@ -79,7 +79,9 @@ fn groups(w: &mut Warp, masks: &[u32; LANES], mask: u32) -> Flow {
     let mut rest = mask;
     while rest != 0 {
         let named = masks[rest.trailing_zeros() as usize];
-        let group = lanes(rest).filter(|&l| masks[l] == named).fold(0, |group, l| group | 1 << l);
+        let group = lanes(rest)
+            .filter(|&l| masks[l] == named)
+            .fold(0, |group, l| group | 1 << l);
         ways.push((w.pc, group));
         rest &= !group;
     }
@@ -110,7 +112,12 @@ fn shuffle(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         crate::ptx::ast::Operand::Pair(to, p) => (l.dest(to, ty)?, Some(l.dest(p, Type::Pred)?)),
         to => (l.dest(to, ty)?, None),
     };
-    let sources = [l.source(a, ty)?, l.source(b, ty)?, l.source(c, ty)?, l.source(mask, ty)?];
+    let sources = [
+        l.source(a, ty)?,
+        l.source(b, ty)?,
+        l.source(c, ty)?,
+        l.source(mask, ty)?,
+    ];
     let mut slots = vec![d(to)];
     slots.extend(sources.map(u));
     slots.push(match p {
@@ -129,7 +136,9 @@ const INDEX: u8 = 3;
 
 /// d|p = a of another lane, as b and c say. The ISA's algorithm for shfl.sync.
 unsafe fn shfl<const MODE: u8>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let [to, a, b, c, names, p] = w.code().wide[i.more as usize..][..6] else { unreachable!("six operands") };
+    let [to, a, b, c, names, p] = w.code().wide[i.more as usize..][..6] else {
+        unreachable!("six operands")
+    };
     // SAFETY: the rows are the instruction's own.
     unsafe {
         let named = match meet(w, names, mask) {
@@ -150,7 +159,10 @@ unsafe fn shfl<const MODE: u8>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
             let max = own & segment | cval & !segment;
             let min = own & segment;
             let (j, p) = match MODE {
-                UP => (own.wrapping_sub(bval), own as i32 - bval as i32 >= max as i32),
+                UP => (
+                    own.wrapping_sub(bval),
+                    own as i32 - bval as i32 >= max as i32,
+                ),
                 DOWN => (own + bval, own + bval <= max),
                 BUTTERFLY => (own ^ bval, own ^ bval <= max),
                 _ => {
@@ -177,7 +189,9 @@ unsafe fn shfl<const MODE: u8>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 #[cold]
 fn absent(w: &mut Warp, mask: u32, absent: u32) {
     let lane = absent.trailing_zeros();
-    let text = format!("a shuffle reads from lane {lane}, which does not take part (lanes {mask:#010x} do)");
+    let text = format!(
+        "a shuffle reads from lane {lane}, which does not take part (lanes {mask:#010x} do)"
+    );
     w.finding(FindingKind::Divergence, mask.trailing_zeros(), &text);
 }
 
@@ -191,7 +205,11 @@ fn vote(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let [to, p, mask] = l.operands(i)?;
     let ty = op.only().unwrap_or(Type::Pred);
-    let slots = [d(l.dest(to, ty)?), u(l.source(p, Type::Pred)?), u(l.source(mask, Type::B32)?)];
+    let slots = [
+        d(l.dest(to, ty)?),
+        u(l.source(p, Type::Pred)?),
+        u(l.source(mask, Type::B32)?),
+    ];
     l.emit(exec, Class::Shuffle, &slots);
     l.needs_join();
     Ok(())
@@ -244,7 +262,9 @@ fn matching(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let [to, a, mask] = l.operands(i)?;
     let (to, p) = match to {
-        crate::ptx::ast::Operand::Pair(to, p) if all => (l.dest(to, Type::B32)?, Some(l.dest(p, Type::Pred)?)),
+        crate::ptx::ast::Operand::Pair(to, p) if all => {
+            (l.dest(to, Type::B32)?, Some(l.dest(p, Type::Pred)?))
+        }
         to => (l.dest(to, Type::B32)?, None),
     };
     let ty = if long { Type::B64 } else { Type::B32 };
@@ -257,7 +277,11 @@ fn matching(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     Ok(())
 }
 
-unsafe fn match_any<T: crate::machine::rows::Slot + PartialEq>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+unsafe fn match_any<T: crate::machine::rows::Slot + PartialEq>(
+    w: &mut Warp,
+    i: &Instr,
+    mask: u32,
+) -> Flow {
     // SAFETY: the rows are the instruction's own.
     unsafe {
         if let Err(flow) = meet(w, i.args[2], mask) {
@@ -266,14 +290,20 @@ unsafe fn match_any<T: crate::machine::rows::Slot + PartialEq>(w: &mut Warp, i: 
         let a: [T; LANES] = w.load(i.args[1]);
         let mut result = [0u32; LANES];
         for l in lanes(mask) {
-            result[l] = lanes(mask).filter(|&other| a[other] == a[l]).fold(0, |bits, other| bits | 1 << other);
+            result[l] = lanes(mask)
+                .filter(|&other| a[other] == a[l])
+                .fold(0, |bits, other| bits | 1 << other);
         }
         w.store(i.args[0], &result, mask);
     }
     Flow::Next
 }
 
-unsafe fn match_all<T: crate::machine::rows::Slot + PartialEq>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+unsafe fn match_all<T: crate::machine::rows::Slot + PartialEq>(
+    w: &mut Warp,
+    i: &Instr,
+    mask: u32,
+) -> Flow {
     // SAFETY: the rows are the instruction's own.
     unsafe {
         if let Err(flow) = meet(w, i.args[2], mask) {
@@ -292,7 +322,10 @@ unsafe fn match_all<T: crate::machine::rows::Slot + PartialEq>(w: &mut Warp, i: 
 
 fn redux(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     use Type::*;
-    let exec: Exec = match (op.one_of(&["add", "min", "max", "and", "or", "xor"]), op.only()) {
+    let exec: Exec = match (
+        op.one_of(&["add", "min", "max", "and", "or", "xor"]),
+        op.only(),
+    ) {
         (Some("add"), Some(U32 | S32)) => reduce::<0>,
         (Some("min"), Some(U32)) => reduce::<1>,
         (Some("max"), Some(U32)) => reduce::<2>,
@@ -304,7 +337,11 @@ fn redux(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         _ => return Err(l.unknown(i)),
     };
     let [to, a, mask] = l.operands(i)?;
-    let slots = [d(l.dest(to, B32)?), u(l.source(a, B32)?), u(l.source(mask, B32)?)];
+    let slots = [
+        d(l.dest(to, B32)?),
+        u(l.source(a, B32)?),
+        u(l.source(mask, B32)?),
+    ];
     l.emit(exec, Class::Shuffle, &slots);
     l.needs_join();
     Ok(())

@@ -56,8 +56,17 @@ fn verb(access: Access) -> &'static str {
 }
 
 #[cold]
-fn misaligned(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access, space: &str) -> Failed {
-    let lane = lanes(mask).find(|&l| addresses[l] % bytes as u64 != 0).unwrap_or(0);
+fn misaligned(
+    w: &mut Warp,
+    addresses: &[u64; LANES],
+    mask: u32,
+    bytes: u32,
+    access: Access,
+    space: &str,
+) -> Failed {
+    let lane = lanes(mask)
+        .find(|&l| addresses[l] % bytes as u64 != 0)
+        .unwrap_or(0);
     let text = format!(
         "{} {bytes} bytes at {space} address {:#x}, which is not a multiple of {bytes}",
         verb(access),
@@ -129,7 +138,9 @@ impl Place for Global {
             let view = &launch.view;
             for l in lanes(mask) {
                 match view.find(addresses[l]) {
-                    Some((start, end)) if addresses[l] + bytes as u64 <= end => *touched = (start, end),
+                    Some((start, end)) if addresses[l] + bytes as u64 <= end => {
+                        *touched = (start, end)
+                    }
                     _ => return Err(illegal(w, addresses[l], l, bytes, access)),
                 }
             }
@@ -153,7 +164,10 @@ impl Place for Global {
 fn illegal(w: &mut Warp, address: u64, lane: usize, bytes: u32, access: Access) -> Failed {
     // SAFETY: only read here.
     let what = (unsafe { w.block() }.launch().explain)(address, bytes as u64);
-    let text = format!("{} {bytes} bytes at global address {address:#x}: {what}", verb(access));
+    let text = format!(
+        "{} {bytes} bytes at global address {address:#x}: {what}",
+        verb(access)
+    );
     w.fail(FaultKind::IllegalAddress, lane as u32, &text);
     Failed
 }
@@ -161,7 +175,14 @@ fn illegal(w: &mut Warp, address: u64, lane: usize, bytes: u32, access: Access) 
 /// # Safety
 /// The addresses of the lanes of `mask` are in allocations.
 #[inline(always)]
-unsafe fn shadow(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access, offset: isize) {
+unsafe fn shadow(
+    w: &mut Warp,
+    addresses: &[u64; LANES],
+    mask: u32,
+    bytes: u32,
+    access: Access,
+    offset: isize,
+) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let at = |address: u64| address.wrapping_add_signed(offset as i64) as *mut u8;
     // SAFETY: the caller's promise, for all that follows.
@@ -200,7 +221,10 @@ fn uninitialised(w: &mut Warp, address: u64, lane: usize, space: &str) {
     let mut text = format!("reads {space} address {address:#x}, which nothing has written");
     if space == "global" {
         // SAFETY: only read here.
-        text.push_str(&format!(" ({})", (unsafe { w.block() }.launch().explain)(address, 1)));
+        text.push_str(&format!(
+            " ({})",
+            (unsafe { w.block() }.launch().explain)(address, 1)
+        ));
     }
     w.finding(FindingKind::Uninitialised, lane as u32, &text);
 }
@@ -220,7 +244,9 @@ fn global_races(
         if access == Access::Atomic {
             races.atomic(addresses[l], block.linear, &mut block.order);
         }
-        if let Some(conflict) = races.access(addresses[l], bytes, block.linear, &block.order, access) {
+        if let Some(conflict) =
+            races.access(addresses[l], bytes, block.linear, &block.order, access)
+        {
             let text = format!(
                 "{} global address {:#x}, which block {} (in order of index) {} with nothing to order the two",
                 verb(access),
@@ -239,7 +265,10 @@ fn count_global(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, a
     let active = mask.count_ones() as u64;
     let (sectors, least) = if contiguous(addresses, mask, bytes) {
         let end = addresses[0] + active * bytes as u64;
-        (end.div_ceil(32) - addresses[0] / 32, (active * bytes as u64).div_ceil(32))
+        (
+            end.div_ceil(32) - addresses[0] / 32,
+            (active * bytes as u64).div_ceil(32),
+        )
     } else {
         let mut own: Vec<u64> = lanes(mask).map(|l| addresses[l]).collect();
         own.sort_unstable();
@@ -292,7 +321,11 @@ impl Place for SharedMemory {
         if options.checks.initialised || options.checks.shared_races {
             let mut offsets = [0u32; LANES];
             for l in 0..LANES {
-                offsets[l] = if mask >> l & 1 != 0 { addresses[l] as u32 } else { 0 };
+                offsets[l] = if mask >> l & 1 != 0 {
+                    addresses[l] as u32
+                } else {
+                    0
+                };
             }
             check_shared(w, &offsets, mask, bytes, access);
         }
@@ -309,10 +342,18 @@ impl Place for SharedMemory {
 }
 
 #[cold]
-fn outside_shared(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access) -> Failed {
+fn outside_shared(
+    w: &mut Warp,
+    addresses: &[u64; LANES],
+    mask: u32,
+    bytes: u32,
+    access: Access,
+) -> Failed {
     // SAFETY: only read here.
     let size = unsafe { w.block() }.bytes;
-    let lane = lanes(mask).find(|&l| addresses[l].saturating_add(bytes as u64) > size as u64).unwrap_or(0);
+    let lane = lanes(mask)
+        .find(|&l| addresses[l].saturating_add(bytes as u64) > size as u64)
+        .unwrap_or(0);
     let text = format!(
         "{} {bytes} bytes at shared address {:#x}; the block has {size} bytes of shared memory",
         verb(access),
@@ -441,7 +482,9 @@ impl Place for Local {
         }
         let (_, high) = extent(addresses, mask);
         if high.saturating_add(bytes as u64) > w.local_stride as u64 {
-            let lane = lanes(mask).find(|&l| addresses[l].saturating_add(bytes as u64) > w.local_stride as u64).unwrap_or(0);
+            let lane = lanes(mask)
+                .find(|&l| addresses[l].saturating_add(bytes as u64) > w.local_stride as u64)
+                .unwrap_or(0);
             let text = format!(
                 "{} {bytes} bytes at local address {:#x}; the thread has {} bytes of local memory",
                 verb(access),
@@ -473,7 +516,11 @@ impl Place for Param {
         let params = unsafe { w.block() }.launch().params;
         let outside = |address: u64| address.saturating_add(bytes as u64) > params.len() as u64;
         if access != Access::Read {
-            w.fail(FaultKind::InvalidAddressSpace, mask.trailing_zeros(), "writes to the kernel's parameters");
+            w.fail(
+                FaultKind::InvalidAddressSpace,
+                mask.trailing_zeros(),
+                "writes to the kernel's parameters",
+            );
             return Err(Failed);
         }
         if let Some(lane) = lanes(mask).find(|&l| outside(addresses[l])) {

@@ -132,26 +132,43 @@ impl Block {
     ///
     /// # Safety
     /// `shared`, `constants` and `worker` outlive the block's run, and it does not move meanwhile.
-    pub unsafe fn start(&mut self, shared: &Shared, constants: *mut u8, worker: *mut Worker, linear: u64, place: u64) {
+    pub unsafe fn start(
+        &mut self,
+        shared: &Shared,
+        constants: *mut u8,
+        worker: *mut Worker,
+        linear: u64,
+        place: u64,
+    ) {
         let [x, y, _] = shared.grid.blocks.map(u64::from);
-        self.index = [(linear % x) as u32, (linear / x % y) as u32, (linear / (x * y)) as u32];
+        self.index = [
+            (linear % x) as u32,
+            (linear / x % y) as u32,
+            (linear / (x * y)) as u32,
+        ];
         self.linear = linear;
         self.place = place;
         self.shared = std::ptr::from_ref(shared).cast();
         self.worker = worker;
         self.bytes = shared.shared_bytes;
         self.memory.clear();
-        self.memory.resize((self.bytes as usize).div_ceil(16), Line16([0xFF; 16]));
+        self.memory
+            .resize((self.bytes as usize).div_ceil(16), Line16([0xFF; 16]));
         self.written.clear();
         self.written.resize(self.bytes as usize, 0);
         let checks = shared.options.checks;
         if checks.shared_races {
-            self.races.start(self.bytes, shared.code.granule, shared.code.named_barriers);
+            self.races
+                .start(self.bytes, shared.code.granule, shared.code.named_barriers);
         }
         self.order = Default::default();
         self.arrivals = [Arrivals::default(); 16];
         let seed = shared.options.seed;
-        self.random = if seed == 0 { 0 } else { (seed ^ linear.wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 };
+        self.random = if seed == 0 {
+            0
+        } else {
+            (seed ^ linear.wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1
+        };
         self.text.clear();
         let threads = shared.grid.threads;
         let count = (threads[0] * threads[1] * threads[2]).div_ceil(LANES as u32) as usize;
@@ -163,7 +180,15 @@ impl Block {
         let this: *mut Block = self;
         for index in 0..count {
             // SAFETY: the caller's promise; the warp is not borrowed elsewhere.
-            unsafe { (&mut (*this).warps)[index].start(shared.code, constants, this, index as u32, threads) };
+            unsafe {
+                (&mut (*this).warps)[index].start(
+                    shared.code,
+                    constants,
+                    this,
+                    index as u32,
+                    threads,
+                )
+            };
         }
         let counts = self.counts();
         counts.blocks += 1;
@@ -263,8 +288,16 @@ impl Block {
                     Flow::WaitBarrier => ran = true,
                     Flow::Yield => {
                         warp.new_slice();
-                        if self.launch().deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                            warp.fail(FaultKind::Timeout, 0, "the kernel runs longer than the limit");
+                        if self
+                            .launch()
+                            .deadline
+                            .is_some_and(|deadline| Instant::now() > deadline)
+                        {
+                            warp.fail(
+                                FaultKind::Timeout,
+                                0,
+                                "the kernel runs longer than the limit",
+                            );
                             let (kind, message) = warp.fault.take().expect("just set");
                             self.finish();
                             return Turn::Fault(Fault { kind, message });
@@ -276,7 +309,9 @@ impl Block {
                         self.finish();
                         return Turn::Fault(Fault { kind, message });
                     }
-                    Flow::Next | Flow::Jump | Flow::WaitLanes => unreachable!("a warp runs on after these"),
+                    Flow::Next | Flow::Jump | Flow::WaitLanes => {
+                        unreachable!("a warp runs on after these")
+                    }
                 }
             }
             let fell = self.release_barriers();
@@ -316,7 +351,9 @@ impl Block {
     /// Lets warps go on whose barrier is complete. Whether any did.
     fn release_barriers(&mut self) -> bool {
         let mut fell = false;
-        let alive: u32 = (0..self.done.len()).filter(|&w| !self.done[w]).fold(0, |mask, w| mask | 1 << w);
+        let alive: u32 = (0..self.done.len())
+            .filter(|&w| !self.done[w])
+            .fold(0, |mask, w| mask | 1 << w);
         for barrier in 0..16u32 {
             let mut waiting = 0u32;
             let mut threads = 0;
@@ -347,7 +384,9 @@ impl Block {
                 // SAFETY: the warp is not borrowed elsewhere, and reaches the block through its own pointer.
                 let warp = unsafe { &mut *warp };
                 let pc = std::mem::replace(&mut warp.pc, warp.waiting.map_or(0, |wait| wait.pc));
-                let text = format!("warp {exited} of the block has exited and never comes to this barrier");
+                let text = format!(
+                    "warp {exited} of the block has exited and never comes to this barrier"
+                );
                 warp.finding(FindingKind::Divergence, 0, &text);
                 warp.pc = pc;
             }
@@ -392,12 +431,22 @@ impl Block {
                 // SAFETY: the row is the instruction's destination.
                 unsafe {
                     match reduction.kind {
-                        ReductionKind::Popc => warp.store(reduction.to, &[hold; LANES], reduction.mask),
+                        ReductionKind::Popc => {
+                            warp.store(reduction.to, &[hold; LANES], reduction.mask)
+                        }
                         ReductionKind::And => {
-                            warp.store_pred(reduction.to, if hold == total { u32::MAX } else { 0 }, reduction.mask);
+                            warp.store_pred(
+                                reduction.to,
+                                if hold == total { u32::MAX } else { 0 },
+                                reduction.mask,
+                            );
                         }
                         ReductionKind::Or => {
-                            warp.store_pred(reduction.to, if hold > 0 { u32::MAX } else { 0 }, reduction.mask);
+                            warp.store_pred(
+                                reduction.to,
+                                if hold > 0 { u32::MAX } else { 0 },
+                                reduction.mask,
+                            );
                         }
                     }
                 }
@@ -415,10 +464,19 @@ impl Block {
             let Some(wait) = warp.waiting else { continue };
             first.get_or_insert(index);
             let place = warp.code().place(wait.pc);
-            let of = if wait.threads == 0 { "all threads".to_string() } else { format!("{} threads", wait.threads) };
-            text.push_str(&format!("; warp {index} waits at barrier {} for {of} at {place}", wait.barrier));
+            let of = if wait.threads == 0 {
+                "all threads".to_string()
+            } else {
+                format!("{} threads", wait.threads)
+            };
+            text.push_str(&format!(
+                "; warp {index} waits at barrier {} for {of} at {place}",
+                wait.barrier
+            ));
         }
-        let Some(first) = first else { unreachable!("a block that cannot go on waits at a barrier") };
+        let Some(first) = first else {
+            unreachable!("a block that cannot go on waits at a barrier")
+        };
         let exited = self.done.iter().filter(|done| **done).count();
         let warp: *mut Warp = &mut self.warps[first];
         // SAFETY: the warp is not borrowed elsewhere, and reaches the block through its own pointer.

@@ -66,13 +66,24 @@ impl GlobalRaces {
                 (start, end, first)
             })
             .collect();
-        let table = || std::iter::repeat_with(|| AtomicU64::new(0)).take(words).collect();
-        GlobalRaces { ranges, writers: table(), readers: table(), released: Mutex::new(HashMap::new()) }
+        let table = || {
+            std::iter::repeat_with(|| AtomicU64::new(0))
+                .take(words)
+                .collect()
+        };
+        GlobalRaces {
+            ranges,
+            writers: table(),
+            readers: table(),
+            released: Mutex::new(HashMap::new()),
+        }
     }
 
     fn words(&self, address: u64, bytes: u32) -> std::ops::RangeInclusive<usize> {
         let index = self.ranges.partition_point(|range| range.0 <= address);
-        let Some(range) = index.checked_sub(1).map(|index| self.ranges[index]) else { return 1..=0 };
+        let Some(range) = index.checked_sub(1).map(|index| self.ranges[index]) else {
+            return 1..=0;
+        };
         if address >= range.1 {
             return 1..=0;
         }
@@ -82,7 +93,14 @@ impl GlobalRaces {
     }
 
     /// Notes an access of `block`, and gives one that it conflicts with.
-    pub fn access(&self, address: u64, bytes: u32, block: u64, order: &BlockOrder, access: Access) -> Option<GlobalConflict> {
+    pub fn access(
+        &self,
+        address: u64,
+        bytes: u32,
+        block: u64,
+        order: &BlockOrder,
+        access: Access,
+    ) -> Option<GlobalConflict> {
         let own = stamp(block, order.releases, access == Access::Atomic);
         let conflicts = |other: u64, write: bool| {
             if other == 0 || other >> 24 == own >> 24 || other & own & 1 != 0 {
@@ -102,7 +120,10 @@ impl GlobalRaces {
                 found = found.or(conflicts(self.writers[word].load(Ordering::Relaxed), true));
                 self.readers[word].store(own, Ordering::Relaxed);
             } else {
-                found = found.or(conflicts(self.writers[word].swap(own, Ordering::Relaxed), true));
+                found = found.or(conflicts(
+                    self.writers[word].swap(own, Ordering::Relaxed),
+                    true,
+                ));
                 found = found.or(conflicts(self.readers[word].load(Ordering::Relaxed), false));
             }
         }
@@ -113,7 +134,10 @@ impl GlobalRaces {
     pub fn atomic(&self, address: u64, block: u64, order: &mut BlockOrder) {
         if order.fenced {
             order.releases += 1;
-            let mut released = self.released.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut released = self
+                .released
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             let here = released.entry(address).or_default();
             here.insert(block, order.releases);
             // What it had acquired passes on with it.
@@ -131,7 +155,10 @@ impl GlobalRaces {
     /// `block` passes a fence over the whole device.
     pub fn fence(&self, order: &mut BlockOrder) {
         order.fenced = true;
-        let released = self.released.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let released = self
+            .released
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         for address in order.touched.drain(..) {
             for (&block, &count) in released.get(&address).into_iter().flatten() {
                 let known = order.acquired.entry(block).or_insert(0);

@@ -122,7 +122,12 @@ pub(crate) use versions;
 /// The one value of a function type or closure that captures nothing.
 #[inline(always)]
 pub fn the<F>() -> F {
-    const { assert!(size_of::<F>() == 0, "an operation on lanes captures nothing") };
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "an operation on lanes captures nothing"
+        )
+    };
     // SAFETY: the type has no bytes, so there is nothing to be uninitialised; a value was given to the builder, so it exists.
     unsafe { std::mem::zeroed() }
 }
@@ -130,7 +135,11 @@ pub fn the<F>() -> F {
 /// d = f(a) in every lane. Operands: d, a.
 pub fn unary<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -149,7 +158,11 @@ pub fn unary<A: Slot, D: Slot, F: Fn(A) -> D + Copy>(_: F) -> Exec {
 /// d = f(a, b) in every lane. Operands: d, a, b.
 pub fn binary<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, B: Slot, D: Slot, F: Fn(A, B) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -192,7 +205,9 @@ pub fn ternary<A: Slot, B: Slot, C: Slot, D: Slot, F: Fn(A, B, C) -> D + Copy>(_
 }
 
 /// d = f(a, b, c, e) in every lane, for the rare operation with four sources. Operands: d, a, b, c, and e in `wide`.
-pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(_: F) -> Exec {
+pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(
+    _: F,
+) -> Exec {
     #[inline(always)]
     unsafe fn body<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E) -> D + Copy>(
         w: &mut Warp,
@@ -220,7 +235,11 @@ pub fn quaternary<A: Slot, B: Slot, C: Slot, E: Slot, D: Slot, F: Fn(A, B, C, E)
 /// p = f(a, b) in every lane, p a predicate. Operands: p, a, b.
 pub fn compare<A: Slot, F: Fn(A, A) -> bool + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, F: Fn(A, A) -> bool + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, F: Fn(A, A) -> bool + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {
@@ -259,7 +278,11 @@ pub fn test<A: Slot, F: Fn(A) -> bool + Copy>(_: F) -> Exec {
 /// d = f(p, a, b) in every lane, p a predicate. Operands: d, a, b, p.
 pub fn select<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(_: F) -> Exec {
     #[inline(always)]
-    unsafe fn body<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    unsafe fn body<A: Slot, D: Slot, F: Fn(bool, A, A) -> D + Copy>(
+        w: &mut Warp,
+        i: &Instr,
+        mask: u32,
+    ) -> Flow {
         let f = the::<F>();
         // SAFETY: the rows are the instruction's own.
         unsafe {

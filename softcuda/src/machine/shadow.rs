@@ -80,7 +80,14 @@ pub struct Races {
 impl Races {
     /// Nothing yet; [`Races::start`] prepares it for a block.
     pub fn new() -> Races {
-        Races { granule: 2, named: false, writes: Vec::new(), reads: Vec::new(), clocks: [[0; WARPS]; WARPS], interval: 0 }
+        Races {
+            granule: 2,
+            named: false,
+            writes: Vec::new(),
+            reads: Vec::new(),
+            clocks: [[0; WARPS]; WARPS],
+            interval: 0,
+        }
     }
 
     /// Begins a block with `bytes` of shared memory. What earlier blocks left counts as long past.
@@ -88,7 +95,10 @@ impl Races {
         let count = (bytes as usize).div_ceil(1 << granule);
         let newest = self.clocks.iter().flatten().copied().max().unwrap_or(0);
         // The clock field has 29 bits.
-        let stale = self.granule != granule || self.writes.len() < count || newest > 1 << 28 || self.interval > u32::MAX / 2;
+        let stale = self.granule != granule
+            || self.writes.len() < count
+            || newest > 1 << 28
+            || self.interval > u32::MAX / 2;
         let base = if stale {
             self.writes.clear();
             self.reads.clear();
@@ -155,14 +165,29 @@ impl Races {
 
     fn conflict(stamp: Stamp, write: bool) -> Conflict {
         let lane = (stamp.lane() != MANY).then_some(stamp.lane() as u32);
-        Conflict { write, warp: stamp.warp(), lane, pc: Some(stamp.pc()) }
+        Conflict {
+            write,
+            warp: stamp.warp(),
+            lane,
+            pc: Some(stamp.pc()),
+        }
     }
 
     /// Lane `lane` of `warp` reads `bytes` at `offset`.
     #[inline(always)]
-    pub fn read(&mut self, offset: u32, bytes: u32, warp: u32, lane: u32, pc: u32) -> Option<Conflict> {
+    pub fn read(
+        &mut self,
+        offset: u32,
+        bytes: u32,
+        warp: u32,
+        lane: u32,
+        pc: u32,
+    ) -> Option<Conflict> {
         let clock = self.clocks[warp as usize][warp as usize];
-        let (first, last) = ((offset >> self.granule) as usize, ((offset + bytes - 1) >> self.granule) as usize);
+        let (first, last) = (
+            (offset >> self.granule) as usize,
+            ((offset + bytes - 1) >> self.granule) as usize,
+        );
         let mut found = None;
         for g in first..=last {
             let write = self.writes[g];
@@ -171,7 +196,11 @@ impl Races {
             }
             let readers = &mut self.reads[g];
             let same = readers.last.clock() == clock && readers.last.warp() == warp;
-            let who = if same && readers.last.lane() != lane as u64 { MANY } else { lane as u64 };
+            let who = if same && readers.last.lane() != lane as u64 {
+                MANY
+            } else {
+                lane as u64
+            };
             readers.last = Stamp::new(clock, pc, warp, who);
             if readers.interval == self.interval {
                 readers.warps |= 1 << warp;
@@ -185,9 +214,19 @@ impl Races {
 
     /// Lane `lane` of `warp` writes `bytes` at `offset`.
     #[inline(always)]
-    pub fn write(&mut self, offset: u32, bytes: u32, warp: u32, lane: u32, pc: u32) -> Option<Conflict> {
+    pub fn write(
+        &mut self,
+        offset: u32,
+        bytes: u32,
+        warp: u32,
+        lane: u32,
+        pc: u32,
+    ) -> Option<Conflict> {
         let clock = self.clocks[warp as usize][warp as usize];
-        let (first, last) = ((offset >> self.granule) as usize, ((offset + bytes - 1) >> self.granule) as usize);
+        let (first, last) = (
+            (offset >> self.granule) as usize,
+            ((offset + bytes - 1) >> self.granule) as usize,
+        );
         let mut found = None;
         for g in first..=last {
             let write = self.writes[g];
@@ -202,10 +241,18 @@ impl Races {
                     // Named barriers order some warps within an interval; only the last reader's clock is known then.
                     let others = readers.warps & !(1 << warp) & !(1 << readers.last.warp());
                     if others != 0 {
-                        found = Some(Conflict { write: false, warp: others.trailing_zeros(), lane: None, pc: None });
+                        found = Some(Conflict {
+                            write: false,
+                            warp: others.trailing_zeros(),
+                            lane: None,
+                            pc: None,
+                        });
                     }
                 }
-                self.reads[g] = Readers { interval: readers.interval, ..Readers::default() };
+                self.reads[g] = Readers {
+                    interval: readers.interval,
+                    ..Readers::default()
+                };
             }
             self.writes[g] = Stamp::new(clock, pc, warp, lane as u64);
         }
@@ -222,5 +269,7 @@ impl Default for Races {
 /// Lanes of a warp that touch the same place in one instruction.
 pub fn same_place(offsets: &[u32; LANES], mask: u32, lane: u32, bytes: u32) -> Option<u32> {
     let at = offsets[lane as usize];
-    (0..LANES as u32).find(|&other| other != lane && mask >> other & 1 != 0 && offsets[other as usize].abs_diff(at) < bytes)
+    (0..LANES as u32).find(|&other| {
+        other != lane && mask >> other & 1 != 0 && offsets[other as usize].abs_diff(at) < bytes
+    })
 }

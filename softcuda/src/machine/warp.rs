@@ -202,14 +202,25 @@ impl Warp {
     ///
     /// # Safety
     /// `code`, `constants` (the rows that the code's [`Code::constants`] describe) and `block` outlive the warp's use.
-    pub unsafe fn start(&mut self, code: *const Code, constants: *mut u8, block: *mut Block, index: u32, threads: [u32; 3]) {
+    pub unsafe fn start(
+        &mut self,
+        code: *const Code,
+        constants: *mut u8,
+        block: *mut Block,
+        index: u32,
+        threads: [u32; 3],
+    ) {
         let total = threads[0] * threads[1] * threads[2];
         let first = index * LANES as u32;
         let count = (total - first).min(LANES as u32);
         self.code = code;
         self.block = block;
         self.index = index;
-        self.alive = if count == 32 { u32::MAX } else { (1 << count) - 1 };
+        self.alive = if count == 32 {
+            u32::MAX
+        } else {
+            (1 << count) - 1
+        };
         for lane in 0..LANES as u32 {
             let thread = first + lane;
             self.tid[0][lane as usize] = thread % threads[0];
@@ -222,10 +233,19 @@ impl Warp {
         let function = unsafe { &(&(*code).functions)[0] };
         self.local_stride = function.local.next_multiple_of(16);
         self.local.clear();
-        self.local.resize(self.local_stride as usize * LANES / 16, Line16([0xFF; 16]));
+        self.local
+            .resize(self.local_stride as usize * LANES / 16, Line16([0xFF; 16]));
         self.bases[1] = constants;
         self.splits.clear();
-        self.splits.push(Split { pc: 0, join: NONE, mask: self.alive, parent: NONE, children: 0, frame: 0, state: State::Ready });
+        self.splits.push(Split {
+            pc: 0,
+            join: NONE,
+            mask: self.alive,
+            parent: NONE,
+            children: 0,
+            frame: 0,
+            state: State::Ready,
+        });
         self.current = 0;
         let frame = self.new_frame(0, NONE, NONE, NONE, 0, 0);
         self.splits[0].frame = frame;
@@ -291,7 +311,11 @@ impl Warp {
             } else {
                 let mut old = to.read();
                 for l in 0..LANES {
-                    old[l] = if mask >> l & 1 != 0 { values[l] } else { old[l] };
+                    old[l] = if mask >> l & 1 != 0 {
+                        values[l]
+                    } else {
+                        old[l]
+                    };
                 }
                 to.write(old);
             }
@@ -382,20 +406,33 @@ impl Warp {
 
     /// Goes on with another split: [`Flow::Jump`], or what ends the run.
     fn select(&mut self) -> Flow {
-        if let Some(next) = self.splits.iter().rposition(|split| split.state == State::Ready) {
+        if let Some(next) = self
+            .splits
+            .iter()
+            .rposition(|split| split.state == State::Ready)
+        {
             self.resume(next as u32);
             return Flow::Jump;
         }
-        let Some(first) = self.splits.iter().position(|split| matches!(split.state, State::Lanes { .. })) else {
+        let Some(first) = self
+            .splits
+            .iter()
+            .position(|split| matches!(split.state, State::Lanes { .. }))
+        else {
             return Flow::Exit;
         };
         // Everyone waits for lanes: those at the same operation have met if together they are all that it needs.
         for candidate in first..self.splits.len() {
-            let State::Lanes { required, .. } = self.splits[candidate].state else { continue };
+            let State::Lanes { required, .. } = self.splits[candidate].state else {
+                continue;
+            };
             let (pc, frame) = (self.splits[candidate].pc, self.splits[candidate].frame);
             let mut union = 0;
             for split in &self.splits {
-                if let State::Lanes { mask, required: theirs } = split.state
+                if let State::Lanes {
+                    mask,
+                    required: theirs,
+                } = split.state
                     && split.pc == pc
                     && split.frame == frame
                     && theirs == required
@@ -407,7 +444,9 @@ impl Warp {
                 return self.run_together(pc, frame, required, union);
             }
         }
-        let State::Lanes { required, mask } = self.splits[first].state else { unreachable!("a waiting split was found") };
+        let State::Lanes { required, mask } = self.splits[first].state else {
+            unreachable!("a waiting split was found")
+        };
         let pc = self.splits[first].pc;
         let missing = required & self.alive & !mask;
         let mut elsewhere = String::new();
@@ -415,7 +454,10 @@ impl Warp {
             if let State::Lanes { mask, .. } = split.state
                 && split.pc != pc
             {
-                elsewhere.push_str(&format!("; lanes {mask:#010x} wait at {}", self.code().place(split.pc)));
+                elsewhere.push_str(&format!(
+                    "; lanes {mask:#010x} wait at {}",
+                    self.code().place(split.pc)
+                ));
             }
         }
         let message = format!(
@@ -430,7 +472,9 @@ impl Warp {
     fn run_together(&mut self, pc: u32, frame: u32, required: u32, union: u32) -> Flow {
         let mut last = 0;
         for (index, split) in self.splits.iter_mut().enumerate() {
-            if let State::Lanes { required: theirs, .. } = split.state
+            if let State::Lanes {
+                required: theirs, ..
+            } = split.state
                 && split.pc == pc
                 && split.frame == frame
                 && theirs == required
@@ -470,7 +514,9 @@ impl Warp {
     /// Sends the current lanes different ways: each target with its lanes; all lanes of the mask are in one. They meet at `join`.
     pub fn diverge(&mut self, targets: &[(u32, u32)], join: u32) -> Flow {
         let current = self.current;
-        let mut children = targets.iter().filter(|(pc, mask)| *mask != 0 && *pc != join);
+        let mut children = targets
+            .iter()
+            .filter(|(pc, mask)| *mask != 0 && *pc != join);
         let count = children.clone().count() as u32;
         let split = self.splits[current as usize];
         let (parent, first) = if join == split.join {
@@ -498,7 +544,15 @@ impl Warp {
         };
         let mut next = current;
         for &(pc, mask) in children {
-            next = self.push(Split { pc, join, mask, parent, children: 0, frame: split.frame, state: State::Ready });
+            next = self.push(Split {
+                pc,
+                join,
+                mask,
+                parent,
+                children: 0,
+                frame: split.frame,
+                state: State::Ready,
+            });
         }
         if parent != NONE {
             self.splits[parent as usize].children += count - first;
@@ -509,7 +563,11 @@ impl Warp {
 
     fn push(&mut self, split: Split) -> u32 {
         // Only the last splits are freed for reuse, so that a later one in the list is one that began later.
-        while self.splits.last().is_some_and(|last| last.state == State::Free) {
+        while self
+            .splits
+            .last()
+            .is_some_and(|last| last.state == State::Free)
+        {
             self.splits.pop();
         }
         self.splits.push(split);
@@ -542,7 +600,11 @@ impl Warp {
 
     /// The place where splits meet: ends the split whose join this is.
     pub fn join(&mut self) -> Flow {
-        if self.splits[self.current as usize].join == self.pc { self.end_split() } else { Flow::Next }
+        if self.splits[self.current as usize].join == self.pc {
+            self.end_split()
+        } else {
+            Flow::Next
+        }
     }
 
     /// Ends the lanes of `mask`.
@@ -552,15 +614,35 @@ impl Warp {
             split.mask &= !mask;
         }
         self.mask &= !mask;
-        if self.mask == 0 { self.end_split() } else { Flow::Next }
+        if self.mask == 0 {
+            self.end_split()
+        } else {
+            Flow::Next
+        }
     }
 
-    fn new_frame(&mut self, function: u32, return_pc: u32, caller: u32, join: u32, local: u32, depth: u32) -> u32 {
+    fn new_frame(
+        &mut self,
+        function: u32,
+        return_pc: u32,
+        caller: u32,
+        join: u32,
+        local: u32,
+        depth: u32,
+    ) -> u32 {
         let lines = self.code().functions[function as usize].frame as usize / 64;
         let index = match self.free_frames.pop() {
             Some(index) => index,
             None => {
-                self.frames.push(Frame { registers: Vec::new(), function, return_pc, caller, join, local, depth });
+                self.frames.push(Frame {
+                    registers: Vec::new(),
+                    function,
+                    return_pc,
+                    caller,
+                    join,
+                    local,
+                    depth,
+                });
                 self.frames.len() as u32 - 1
             }
         };
@@ -625,7 +707,8 @@ impl Warp {
                 other => other,
             };
         }
-        let (return_pc, caller, join, local) = (frame.return_pc, frame.caller, frame.join, frame.local);
+        let (return_pc, caller, join, local) =
+            (frame.return_pc, frame.caller, frame.join, frame.local);
         let back = self.frames[caller as usize].local;
         let code = self.code();
         let call = &code.instrs[return_pc as usize - 1];
@@ -662,7 +745,11 @@ impl Warp {
                 // SAFETY: both ranges are within the lane's local memory, which was grown for the frame.
                 unsafe {
                     let base = base.add((lane * self.local_stride) as usize);
-                    std::ptr::copy(base.add(from as usize), base.add(to as usize), bytes as usize);
+                    std::ptr::copy(
+                        base.add(from as usize),
+                        base.add(to as usize),
+                        bytes as usize,
+                    );
                 }
             }
         }
@@ -683,7 +770,11 @@ impl Warp {
         split.pc = self.pc;
         split.mask = self.mask;
         let ready = |split: &Split| split.state == State::Ready;
-        let after = self.splits.iter().skip(self.current as usize + 1).position(ready);
+        let after = self
+            .splits
+            .iter()
+            .skip(self.current as usize + 1)
+            .position(ready);
         if let Some(next) = after.map(|n| n as u32 + self.current + 1) {
             self.resume(next);
         } else if let Some(next) = self.splits.iter().position(ready) {
