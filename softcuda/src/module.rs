@@ -119,7 +119,7 @@ impl Module {
             if let Some((address, _)) = self.variables.get(&variable.name)
                 && !variable.init.is_empty()
             {
-                let bytes = self.initial(variable)?;
+                let bytes = self.initial(ast, variable)?;
                 memory
                     .write(*address, &bytes)
                     .expect("the variable was just given its memory");
@@ -168,7 +168,7 @@ impl Module {
     }
 
     /// A variable's first bytes.
-    fn initial(&self, variable: &ast::Variable) -> Result<Vec<u8>, LoadError> {
+    fn initial(&self, ast: &ast::Module, variable: &ast::Variable) -> Result<Vec<u8>, LoadError> {
         let error = |message: String| LoadError {
             line: variable.line,
             message,
@@ -188,7 +188,14 @@ impl Module {
                 Init::Address { name, offset, .. } => match self.variables.get(name) {
                     // Global addresses and generic ones are the same.
                     Some((address, _)) => address.wrapping_add_signed(*offset),
-                    None => return Err(error(format!("{name} is not a variable of the module"))),
+                    None => match ast.function_address(name) {
+                        Some(address) => address,
+                        None => {
+                            return Err(error(format!(
+                                "{name} is neither a variable nor a function of the module"
+                            )));
+                        }
+                    },
                 },
             };
             bytes.extend_from_slice(&bits.to_le_bytes()[..size]);

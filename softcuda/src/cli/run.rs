@@ -19,7 +19,7 @@ use softcuda::driver::config::{CHECKS, Config, checks};
 #[command(
     after_help = "Exit codes: the program's own; 1 also for a program that ended well although something was reported; \
                         2 usage; 127 the program cannot be started; 128 + n for a program that signal n ended.\n\n\
-                        More is set by the environment: SOFTCUDA_MEMORY (4GiB), SOFTCUDA_DEVICES (1), SOFTCUDA_DRIVER (13.0), \
+                        More is set by the environment: SOFTCUDA_MEMORY (4GiB), SOFTCUDA_DEVICES (1), SOFTCUDA_DRIVER (13.5), SOFTCUDA_TIMEOUT (600 s a launch), \
                         SOFTCUDA_COUNT (0 or 1), SOFTCUDA_FAIL (as launch:120=719,alloc:7=2,init=803: which call fails with \
                         which code; init, alloc, free, copy, launch, sync, module, create)."
 )]

@@ -8,6 +8,7 @@ use super::lower::{Arg, Control, Kernel, Lower, Proto, signature};
 use super::{CONST, Class, Code, FunctionCode, Instr, NO_ROW, Row};
 use crate::isa::control::{BRANCH, JOIN};
 use crate::module::LoadError;
+use crate::ptx::ast::Space;
 
 /// A kernel's code and what its resources are.
 pub struct Assembled {
@@ -33,6 +34,7 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
         ordered: false,
         granule: 2,
         named_barriers: false,
+        const_ranges: constant_variables(&shared),
     };
     let mut pressure = 0;
     let mut index = 0;
@@ -58,6 +60,7 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
         let last = code.functions.last_mut().expect("just appended");
         if !function.entry {
             (last.params, last.results) = (params, results);
+            last.address = shared.module.function_address(&function.name).unwrap_or(0);
         }
         index += 1;
     }
@@ -87,6 +90,22 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
         pressure,
         shared: shared_bytes,
     })
+}
+
+fn constant_variables(shared: &Kernel) -> Vec<(u64, u64)> {
+    let constant = shared
+        .module
+        .variables
+        .iter()
+        .filter(|variable| variable.space == Space::Const);
+    constant
+        .filter_map(|variable| {
+            shared
+                .variables
+                .get(&variable.name)
+                .map(|at| (*at, at + variable.bytes()))
+        })
+        .collect()
 }
 
 /// Appends a function. Returns its registers alive at once.
@@ -152,6 +171,7 @@ fn append(code: &mut Code, lowered: &Lower, name: &str) -> u32 {
     }
     code.functions.push(FunctionCode {
         name: name.to_string(),
+        address: 0,
         entry: first,
         end: places[end],
         frame: rows.bytes,

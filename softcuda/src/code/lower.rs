@@ -223,6 +223,24 @@ impl<'m> Kernel<'m> {
         at
     }
 
+    /// Notes that a pointer may lead to any function whose address is taken: all of them are lowered too.
+    fn call_anything(&mut self) {
+        for function in self
+            .module
+            .functions
+            .iter()
+            .filter(|f| !f.entry && f.body.is_some())
+        {
+            if !self
+                .functions
+                .iter()
+                .any(|known| std::ptr::eq(*known, function))
+            {
+                self.functions.push(function);
+            }
+        }
+    }
+
     /// The function called `name`, with its number; noted as one to lower.
     fn callee(&mut self, name: &str) -> Option<(u32, &'m Function)> {
         let find = |with_body: bool| {
@@ -622,6 +640,9 @@ impl<'k, 'm> Lower<'k, 'm> {
                     let address = self.address_of(place, 0);
                     return self.fit_address(address, ty);
                 }
+                if let Some(address) = self.kernel.module.function_address(name) {
+                    return Ok(self.literal(address, ty));
+                }
                 return Err(self.error(format!("{name} is not declared")));
             }
             Operand::Offset { name, offset } => {
@@ -832,6 +853,11 @@ impl<'k, 'm> Lower<'k, 'm> {
                 carry
             }
         }
+    }
+
+    /// A call goes wherever a pointer leads.
+    pub fn call_anything(&mut self) {
+        self.kernel.call_anything();
     }
 
     /// The function that a call names.

@@ -127,6 +127,8 @@ pub enum Constant {
 pub struct FunctionCode {
     /// Its name.
     pub name: String,
+    /// What a pointer to it holds.
+    pub address: u64,
     /// First instruction.
     pub entry: u32,
     /// Its last instruction, the one that every return leads to.
@@ -164,6 +166,8 @@ pub struct Code {
     pub ordered: bool,
     /// log2 of the bytes that the shared-memory race check tells apart: the narrowest access of the code.
     pub granule: u32,
+    /// Start and end of the module's constant variables.
+    pub const_ranges: Vec<(u64, u64)>,
     /// Whether it has barriers that only some warps take part in.
     pub named_barriers: bool,
 }

@@ -241,20 +241,24 @@ impl Driver {
         Ok(())
     }
 
-    /// The legacy stream cannot be used while a blocking stream of its context captures: each would wait for the other.
-    pub fn legacy_is_free(&mut self, stream: u64) -> Result<(), Code> {
+    /// Captures that blocking streams of a legacy stream's context take part in.
+    fn in_the_way_of(&self, stream: u64) -> Result<Vec<u64>, Code> {
         let this = self.streams.get(stream)?;
-        if !this.legacy {
-            return Ok(());
-        }
-        let context = this.context;
         let blocking = self
             .streams
             .iter()
-            .filter(|(_, other)| other.context == context && other.blocking());
-        let capturing: Vec<u64> = blocking
-            .filter_map(|(_, other)| Some(other.capture.as_ref()?.capture))
-            .collect();
+            .filter(|(_, other)| other.context == this.context && other.blocking());
+        let capturing = blocking.filter_map(|(_, other)| Some(other.capture.as_ref()?.capture));
+        Ok(if this.legacy {
+            capturing.collect()
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// The legacy stream cannot be used while a blocking stream of its context captures: each would wait for the other.
+    pub fn legacy_is_free(&mut self, stream: u64) -> Result<(), Code> {
+        let capturing = self.in_the_way_of(stream)?;
         for &number in &capturing {
             self.invalidate(number);
         }
@@ -391,7 +395,10 @@ fn before(nodes: &[Node], ends: &[usize]) -> BTreeSet<usize> {
 pub fn status(handle: u64) -> Result<(i32, u64), Code> {
     let mut driver = driver()?;
     let stream = driver.stream(handle)?;
-    driver.legacy_is_free(stream)?;
+    // Asking spoils nothing.
+    if !driver.in_the_way_of(stream)?.is_empty() {
+        return Err(Code::STREAM_CAPTURE_IMPLICIT);
+    }
     Ok(match &driver.streams.get(stream)?.capture {
         None => (0, 0),
         Some(tail) => match driver.captures.get(&tail.capture) {

@@ -162,7 +162,7 @@ impl Chip {
             76 => self.capability.1 as i32,
             81 => self.shared as i32,
             87 => match self.capability {
-                (8 | 9 | 10, 0) => 2,
+                (8..=10, 0) => 2,
                 (7, 5) => 32,
                 _ => 64,
             },

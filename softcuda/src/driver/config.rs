@@ -203,10 +203,11 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.chip.capability, (8, 0));
         assert_eq!(config.memory, 4 << 30);
-        assert_eq!((config.devices, config.seed, config.driver), (1, 0, 13000));
+        assert_eq!((config.devices, config.seed, config.driver), (1, 0, 13050));
         assert!(config.checks.initialised && config.checks.shared_races && config.leaks);
         assert!(!config.checks.global_races && !config.strict && !config.count);
-        assert_eq!(config.newest_ptx(), (9, 0));
+        assert_eq!(config.newest_ptx(), (9, 5));
+        assert_eq!(config.timeout, Some(Duration::from_secs(600)));
     }
 
     #[test]
@@ -235,6 +236,7 @@ mod tests {
             ("SOFTCUDA_DEVICES", "17"),
             ("SOFTCUDA_THREADS", "0"),
             ("SOFTCUDA_SEED", "x"),
+            ("SOFTCUDA_TIMEOUT", "soon"),
             ("SOFTCUDA_CHECK", "races"),
             ("SOFTCUDA_COUNT", "yes"),
             ("SOFTCUDA_STRICT", "2"),

@@ -100,8 +100,6 @@ impl Driver {
         self.drop_captures(context);
         // What its streams still held is dropped; a host function that runs now sees its stream gone.
         self.kill(context, Code::CONTEXT_IS_DESTROYED);
-        let device = self.contexts.get(context)?.device;
-        let memory = std::sync::Arc::clone(&self.devices[device].memory);
         self.streams.retain(|stream| stream.context != context);
         self.thread_streams.retain(|&(of, _), _| of != context);
         self.events.retain(|event| event.context() != context);
@@ -122,9 +120,8 @@ impl Driver {
             .map(|(&address, _)| address)
             .collect();
         for address in held {
-            self.held.remove(&address);
-            // It is in the books, so it is there; the books and the memory are changed together.
-            if let Err(error) = memory.free(address) {
+            // It is in the books, so it is there.
+            if let Err(error) = self.give_back(address) {
                 findings::note(&error.to_string());
             }
         }

@@ -363,11 +363,13 @@ fn end(driver: &Guard, asked: Asked, width: u64, height: u64) -> Result<(End, bo
         driver.check_device(address, bytes)?;
         return Ok((End::Device(address), false));
     }
-    if held.is_some_and(|held| held.owner != Owner::Host) {
+    if let Some(held) = held.filter(|held| held.owner != Owner::Host) {
         // One address space: the driver sees that this is device memory, and copies from there.
-        findings::note(&format!(
-            "{address:#x} is given as host memory and is device memory"
-        ));
+        if held.owner != Owner::Managed {
+            findings::note(&format!(
+                "{address:#x} is given as host memory and is device memory"
+            ));
+        }
         driver.check_device(address, bytes)?;
         return Ok((End::Device(address), false));
     }

@@ -1,7 +1,7 @@
 //! Where findings go: stderr, each once, and as JSON lines to the file of `SOFTCUDA_REPORT`.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,14 @@ thread_local! {
     static CALL: Cell<&'static str> = const { Cell::new("") };
 }
 
+/// Reports of one kind: a mistake in a loop says little new after them.
+const MOST: usize = 100;
+
 struct Reporter {
     file: Option<File>,
     strict: bool,
-    seen: Option<HashSet<String>>,
+    /// Messages by kind.
+    seen: Option<HashMap<&'static str, HashSet<String>>>,
     /// A finding came up that the next synchronisation must answer for.
     owed: bool,
 }
@@ -86,17 +90,24 @@ pub fn take_owed() -> bool {
     std::mem::take(&mut reporter.owed) && reporter.strict
 }
 
-fn record(kind: &str, message: &str, owed: bool) {
+fn record(kind: &'static str, message: &str, owed: bool) {
     let mut reporter = lock();
     reporter.owed |= owed;
-    if !reporter
+    let seen = reporter
         .seen
         .get_or_insert_default()
-        .insert(format!("{kind} {message}"))
-    {
+        .entry(kind)
+        .or_default();
+    if seen.len() == MOST || !seen.insert(message.to_string()) {
         return;
     }
+    let last = seen.len() == MOST;
     say(&format!("softcuda: {kind}: {message}\n"));
+    if last {
+        say(&format!(
+            "softcuda: {kind}: after {MOST} of this kind no more are reported\n"
+        ));
+    }
     if let Some(file) = &mut reporter.file {
         let line = format!(
             "{}\n",

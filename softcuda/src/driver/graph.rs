@@ -1,5 +1,7 @@
 //! Graphs: operations and what each comes after.
 
+use std::sync::Arc;
+
 use super::codes::Code;
 use super::findings;
 use super::inject::Call;
@@ -28,7 +30,7 @@ pub struct Graph {
 #[derive(Debug)]
 pub struct Exec {
     context: u64,
-    nodes: Vec<Node>,
+    nodes: Arc<[Node]>,
     /// Where its last launch ends: launches of one graph never overlap.
     last: Option<Point>,
 }
@@ -159,7 +161,7 @@ pub fn instantiate(graph: u64, flags: u64) -> Result<u64, Code> {
     let mut driver = driver()?;
     let context = driver.current()?;
     driver.refuse_unsafe()?;
-    let nodes = driver.graphs.get(graph)?.nodes.clone();
+    let nodes = driver.graphs.get(graph)?.nodes.as_slice().into();
     Ok(driver.execs.add(Exec {
         context,
         nodes,
@@ -186,7 +188,7 @@ pub fn launch(handle: u64, stream: u64) -> Result<(), Code> {
     let stream = driver.stream(stream)?;
     driver.inject(Call::Launch)?;
     let exec = driver.execs.get(handle)?;
-    let (nodes, last, context) = (exec.nodes.clone(), exec.last, exec.context);
+    let (nodes, last, context) = (Arc::clone(&exec.nodes), exec.last, exec.context);
     let this = driver.streams.get(stream)?;
     if this.context != context {
         findings::note("the graph and the stream belong to different contexts");

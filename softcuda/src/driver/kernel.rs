@@ -6,7 +6,6 @@ use super::chip::{BLOCK, BLOCK_THREADS, GRID, WARP};
 use super::codes::Code;
 use super::findings;
 use super::inject::Call;
-use super::module::Shared;
 use super::occupancy::{self, Block};
 use super::state::{Driver, driver};
 use super::stream::{Action, submit};
@@ -17,7 +16,6 @@ use crate::module::Kernel;
 #[derive(Debug)]
 pub struct Launch {
     module: u64,
-    code: Shared,
     kernel: Arc<Kernel>,
     grid: Grid,
     params: Vec<u8>,
@@ -112,7 +110,6 @@ impl Driver {
         let params = take(kernel, params).map_err(invalid)?;
         let launch = Launch {
             module: function.module,
-            code: module.code.clone(),
             kernel: Arc::clone(kernel),
             grid,
             params,

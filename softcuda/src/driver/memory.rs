@@ -5,7 +5,7 @@ use super::findings;
 use super::inject::Call;
 use super::state::{Driver, Guard, Held, Registered, driver};
 use super::stream::{Action, finish, submit};
-use crate::memory::{Allocation, Owner};
+use crate::memory::{Allocation, FreeError, Owner};
 
 /// `CUmemorytype`: host.
 pub const HOST: u32 = 1;
@@ -22,7 +22,6 @@ pub struct Pool {
     reuse: [u32; 3],
     /// Bytes to keep.
     threshold: u64,
-    highest: u64,
 }
 
 impl Pool {
@@ -33,7 +32,6 @@ impl Pool {
             default,
             reuse: [1; 3],
             threshold: 0,
-            highest: 0,
         }
     }
 }
@@ -68,13 +66,22 @@ impl Driver {
         }
     }
 
-    /// Bytes of live stream-ordered memory of a device.
-    fn pool_used(&self, device: usize) -> u64 {
-        let live = self.devices[device].memory.live();
-        live.iter()
-            .filter(|allocation| allocation.owner == Owner::Pool)
-            .map(|allocation| allocation.bytes)
-            .sum()
+    /// Gives memory back, of whichever device, in the books too.
+    pub fn give_back(&mut self, address: u64) -> Result<(), FreeError> {
+        let unknown = FreeError::Unknown { address };
+        let device = self
+            .devices
+            .iter_mut()
+            .find(|device| device.memory.contains(address))
+            .ok_or(unknown)?;
+        let pool = device
+            .memory
+            .allocation(address)
+            .filter(|allocation| allocation.owner == Owner::Pool);
+        device.memory.free(address)?;
+        device.pool_used -= pool.map_or(0, |allocation| allocation.bytes);
+        self.held.remove(&address);
+        Ok(())
     }
 }
 
@@ -148,11 +155,10 @@ pub fn alloc_host(bytes: u64, flags: u32) -> Result<u64, Code> {
     allocate(&mut driver, context, bytes, Owner::Host, flags)
 }
 
-/// Takes the driver to the end of all work of the contexts that could use the memory.
-fn settle(mut driver: Guard, address: u64) -> Result<Guard, Code> {
+/// Waits for all work of the context that the memory belongs to.
+fn settle(driver: Guard, address: u64) -> Result<Guard, Code> {
     let context = driver.held.get(&address).map(|held| held.context);
     let context = context.map_or_else(|| driver.current(), Ok)?;
-    driver.refuse_context_wide(context)?;
     let points = driver.ends(context);
     finish(driver, context, &points)
 }
@@ -189,22 +195,10 @@ fn release(address: u64, owners: &[Owner]) -> Result<(), Code> {
         }
         driver = settle(driver, address)?;
     }
-    let memory = driver.memory_of(address).cloned();
-    let freed = memory.map(|memory| memory.free(address));
-    match freed {
-        Some(Ok(())) => {
-            driver.held.remove(&address);
-            Ok(())
-        }
-        Some(Err(error)) => {
-            findings::misuse(&error.to_string());
-            Err(Code::INVALID_VALUE)
-        }
-        None => {
-            findings::misuse(&format!("{address:#x} was never allocated"));
-            Err(Code::INVALID_VALUE)
-        }
-    }
+    driver.give_back(address).map_err(|error| {
+        findings::misuse(&error.to_string());
+        Code::INVALID_VALUE
+    })
 }
 
 /// `cuMemFree`: waits for all work of the context first.
@@ -233,9 +227,9 @@ pub fn alloc_async(bytes: u64, stream: u64, pool: Option<u64>) -> Result<u64, Co
     }
     refuse_capture(&mut driver, stream)?;
     let address = allocate(&mut driver, context, bytes, Owner::Pool, 0)?;
-    let used = driver.pool_used(device);
-    let pool = driver.pools.get_mut(pool)?;
-    pool.highest = pool.highest.max(used);
+    let device = &mut driver.devices[device];
+    device.pool_used += bytes;
+    device.pool_highest = device.pool_highest.max(device.pool_used);
     Ok(address)
 }
 
@@ -316,7 +310,7 @@ pub fn device_pointer(address: u64, flags: u32) -> Result<u64, Code> {
     }
     match driver.allocation(address) {
         Some(allocation) if allocation.owner == Owner::Host => Ok(address),
-        _ if driver.pinned(address, 1)? => {
+        None if driver.pinned(address, 1)? => {
             findings::note("kernels cannot reach registered memory here; allocate it page-locked");
             Err(Code::NOT_SUPPORTED)
         }
@@ -461,8 +455,8 @@ pub fn pool_attribute(handle: u64, number: u32) -> Result<u64, Code> {
     Ok(match number {
         1..=3 => pool.reuse[number as usize - 1].into(),
         4 => pool.threshold,
-        5 | 7 => driver.pool_used(pool.device),
-        _ => pool.highest,
+        5 | 7 => driver.devices[pool.device].pool_used,
+        _ => driver.devices[pool.device].pool_highest,
     })
 }
 
@@ -470,11 +464,14 @@ pub fn pool_attribute(handle: u64, number: u32) -> Result<u64, Code> {
 pub fn set_pool_attribute(handle: u64, number: u32, value: u64) -> Result<(), Code> {
     let mut driver = driver()?;
     let pool = driver.pools.get_mut(handle)?;
+    let device = pool.device;
     match number {
         1..=3 => pool.reuse[number as usize - 1] = value as u32,
         4 => pool.threshold = value,
         // High-water marks can only be reset.
-        6 | 8 if value == 0 => pool.highest = 0,
+        6 | 8 if value == 0 => {
+            driver.devices[device].pool_highest = driver.devices[device].pool_used
+        }
         _ => return Err(Code::INVALID_VALUE),
     }
     Ok(())

@@ -14,26 +14,15 @@ use super::stream::finish;
 use crate::module::{Kernel, Module};
 
 /// A loaded module.
-#[derive(Debug)]
 pub struct Loaded {
     /// Its context.
     pub context: u64,
     /// The code.
-    pub code: Shared,
+    pub code: Module,
     /// `.version` of its text.
     ptx: (u32, u32),
     /// Functions asked for so far, by name.
     functions: BTreeMap<String, u64>,
-}
-
-/// A module that is shared with queued launches. It says no more of itself than that it is one.
-#[derive(Clone)]
-pub struct Shared(pub Arc<Module>);
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Module")
-    }
 }
 
 /// A kernel that the program has asked for.
@@ -169,7 +158,7 @@ pub fn load(image: Image<'_>) -> Result<u64, (Code, String)> {
         .map_err(|error| refuse(Code::INVALID_PTX, error.to_string()))?;
     Ok(driver.modules.add(Loaded {
         context,
-        code: Shared(Arc::new(module)),
+        code: module,
         ptx: version,
         functions: BTreeMap::new(),
     }))
@@ -180,7 +169,7 @@ impl Driver {
     pub fn drop_module(&mut self, handle: u64) -> Result<(), Code> {
         let module = self.modules.remove(handle)?;
         let device = self.contexts.get(module.context)?.device;
-        module.code.0.unload(&self.devices[device].memory);
+        module.code.unload(&self.devices[device].memory);
         self.functions.retain(|function| function.module != handle);
         Ok(())
     }
@@ -195,28 +184,22 @@ impl Driver {
         })
     }
 
-    /// Threads that a block of a kernel can have.
+    /// Threads that a block of a kernel can have: whole warps, or just what the kernel limits itself to.
     pub fn most_threads(&self, kernel: &Kernel) -> u32 {
         let asked = kernel.limits.required_threads.or(kernel.limits.max_threads);
         let asked = asked.map_or(BLOCK_THREADS, |[x, y, z]| {
             x.saturating_mul(y).saturating_mul(z).min(BLOCK_THREADS)
         });
-        let fits = |threads: &u32| {
-            !Block {
-                threads: *threads,
-                registers: kernel.registers,
-                shared: 0,
-            }
-            .exceeds_registers()
+        let block = |threads| Block {
+            threads,
+            registers: kernel.registers,
+            shared: 0,
         };
-        (1..=asked / 32)
-            .rev()
-            .map(|warps| warps * 32)
-            .find(fits)
-            .map_or(
-                asked.min(32),
-                |most| if most + 32 > asked { asked } else { most },
-            )
+        let warps = (1..=asked / 32).rev().map(|warps| warps * 32);
+        let mut sizes = std::iter::once(asked).chain(warps);
+        sizes
+            .find(|&threads| !block(threads).exceeds_registers())
+            .unwrap_or(0)
     }
 }
 
@@ -240,7 +223,7 @@ pub fn function(handle: u64, name: &CStr) -> Result<u64, Code> {
     if let Some(&function) = module.functions.get(text) {
         return Ok(function);
     }
-    let Some(kernel) = module.code.0.kernel(text).cloned() else {
+    let Some(kernel) = module.code.kernel(text).cloned() else {
         findings::note(&format!("the module has no kernel `{text}`"));
         return Err(Code::NOT_FOUND);
     };
@@ -260,6 +243,11 @@ pub fn function(handle: u64, name: &CStr) -> Result<u64, Code> {
     Ok(function)
 }
 
+/// `cuModuleGetFunctionCount`
+pub fn function_count(handle: u64) -> Result<u32, Code> {
+    Ok(driver()?.modules.get(handle)?.code.kernels().len() as u32)
+}
+
 /// `cuModuleGetGlobal`: address and bytes.
 pub fn variable(handle: u64, name: &CStr) -> Result<(u64, u64), Code> {
     let driver = driver()?;
@@ -267,7 +255,7 @@ pub fn variable(handle: u64, name: &CStr) -> Result<(u64, u64), Code> {
     let module = driver.modules.get(handle)?;
     name.to_str()
         .ok()
-        .and_then(|name| module.code.0.variable(name))
+        .and_then(|name| module.code.variable(name))
         .ok_or(Code::NOT_FOUND)
 }
 

@@ -36,6 +36,10 @@ pub struct Device {
     pub default_pool: u64,
     /// The pool that `cuMemAllocAsync` takes from.
     pub pool: u64,
+    /// Bytes of stream-ordered memory that live.
+    pub pool_used: u64,
+    /// Most bytes of stream-ordered memory that ever lived.
+    pub pool_highest: u64,
 }
 
 /// Page-locked memory that the program brought itself.
@@ -59,7 +63,6 @@ pub struct Held {
 }
 
 /// Everything that the driver knows.
-#[derive(Debug)]
 pub struct Driver {
     /// What the environment asked for.
     pub config: Config,
@@ -229,6 +232,8 @@ pub fn init(flags: u32) -> Result<(), Code> {
             primary_flags: 0,
             default_pool: pool,
             pool,
+            pool_used: 0,
+            pool_highest: 0,
         });
     }
     findings::configure(report, config.strict);

@@ -325,10 +325,7 @@ impl Driver {
                 Ok(())
             }
             &Action::Free(address) => {
-                self.held.remove(&address);
-                let memory = self.memory_of(address).cloned();
-                let freed = memory.map(|memory| memory.free(address));
-                if let Some(Err(error)) = freed {
+                if let Err(error) = self.give_back(address) {
                     findings::misuse(&error.to_string());
                 }
                 Ok(())
@@ -350,7 +347,7 @@ impl Driver {
     /// Points after the frees that are queued in other streams than the goal's, with an odd seed: memory goes as early as
     /// the rules allow, so that a use in another stream that is not ordered before the free is seen.
     fn early_frees(&self, points: &[Point]) -> Vec<Point> {
-        if self.config.seed % 2 == 0 {
+        if self.config.seed.is_multiple_of(2) {
             return Vec::new();
         }
         let mut frees = Vec::new();

@@ -81,7 +81,7 @@ fn integer(op: &mut Opcode, ty: Type) -> Option<Exec> {
     let sat = op.flag("sat");
     let relu = op.flag("relu");
     if sat && !(ty == S32 && matches!(op.base, "add" | "sub"))
-        || relu && !(ty == S32 && matches!(op.base, "min" | "max"))
+        || relu && !(matches!(ty, S32 | S16x2) && matches!(op.base, "min" | "max"))
     {
         return None;
     }
@@ -93,6 +93,17 @@ fn integer(op: &mut Opcode, ty: Type) -> Option<Exec> {
         ("sub", S32) if sat => binary(|a: u32, b: u32| (a as i32).saturating_sub(b as i32) as u32),
         ("add", U16 | S16 | U32 | S32) => binary(|a: u32, b: u32| a.wrapping_add(b)),
         ("sub", U16 | S16 | U32 | S32) => binary(|a: u32, b: u32| a.wrapping_sub(b)),
+        ("add", U16x2 | S16x2) => binary(|a, b| num::pair2(a, b, u16::wrapping_add)),
+        ("min", U16x2) => binary(|a, b| num::pair2(a, b, u16::min)),
+        ("max", U16x2) => binary(|a, b| num::pair2(a, b, u16::max)),
+        ("min", S16x2) if relu => {
+            binary(|a, b| num::pair2(a, b, |a, b| (a as i16).min(b as i16).max(0) as u16))
+        }
+        ("max", S16x2) if relu => {
+            binary(|a, b| num::pair2(a, b, |a, b| (a as i16).max(b as i16).max(0) as u16))
+        }
+        ("min", S16x2) => binary(|a, b| num::pair2(a, b, |a, b| (a as i16).min(b as i16) as u16)),
+        ("max", S16x2) => binary(|a, b| num::pair2(a, b, |a, b| (a as i16).max(b as i16) as u16)),
         ("add", U64 | S64) => binary(|a: u64, b: u64| a.wrapping_add(b)),
         ("sub", U64 | S64) => binary(|a: u64, b: u64| a.wrapping_sub(b)),
         ("div", U16) => binary(move |a, b| num::int::div_u16(u16(a), u16(b)) as u32),

@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, LoadError>;
 
 /// Lowers one instruction of the family.
 pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
-    op.one_of(&["relaxed", "acquire", "release", "acq_rel"]);
+    let order = op.one_of(&["relaxed", "acquire", "release", "acq_rel"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     let space = space(op);
     let policy = super::movement::cache_hint(op);
@@ -111,10 +111,16 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Some(c) => l.source(c, ty)?,
         None => Arg::None,
     }));
+    if matches!(order, Some("release" | "acq_rel")) {
+        super::barrier::emit_fence(l);
+    }
     let proto = l.emit(exec, Class::Atomic, &slots);
     proto.inline = 1;
     proto.imm = at.offset;
     proto.bytes = (ty.bytes() as usize * n) as u8 | if at.short { 0x80 } else { 0 };
+    if matches!(order, Some("acquire" | "acq_rel")) {
+        super::barrier::emit_fence(l);
+    }
     Ok(())
 }
 

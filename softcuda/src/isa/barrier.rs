@@ -68,6 +68,11 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     }
 }
 
+/// Adds the fence that is part of an access which releases (before it) or acquires (after it).
+pub fn emit_fence(l: &mut Lower) {
+    l.emit(fence, Class::None, &[]).imm = 1;
+}
+
 fn barrier(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     op.flag("cta");
     op.flag("aligned");

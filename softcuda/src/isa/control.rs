@@ -4,7 +4,7 @@ use super::movement::{local_bytes, read_string};
 use super::print;
 use crate::code::Class;
 use crate::code::Instr;
-use crate::code::lower::{Control, Lower, signature, u};
+use crate::code::lower::{Arg, Control, Lower, signature, u};
 use crate::code::opcode::Opcode;
 use crate::machine::access::lanes;
 use crate::machine::rows::{Exec, Flow, LANES};
@@ -121,14 +121,25 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             (results.iter().collect(), name, arguments.iter().collect())
         }
         [name, Operand::Group(arguments)] => (vec![], name, arguments.iter().collect()),
-        _ => return Err(l.error("calls through pointers are not supported".to_string())),
+        // Through a pointer: the last operand names a prototype, which the arguments repeat.
+        [name, Operand::Name(_)] => (vec![], name, vec![]),
+        [Operand::Group(results), name, Operand::Name(_)] => {
+            (results.iter().collect(), name, vec![])
+        }
+        [
+            Operand::Group(results),
+            name,
+            Operand::Group(arguments),
+            Operand::Name(_),
+        ] => (results.iter().collect(), name, arguments.iter().collect()),
+        [name, Operand::Group(arguments), Operand::Name(_)] => {
+            (vec![], name, arguments.iter().collect())
+        }
+        _ => return Err(l.unknown(i)),
     };
     let Operand::Name(name) = name else {
         return Err(l.unknown(i));
     };
-    if l.register_named(name).is_some() {
-        return Err(l.error("calls through pointers are not supported".to_string()));
-    }
     let mut places = |list: &[&Operand]| -> Result<Vec<u32>> {
         list.iter()
             .map(|operand| match operand {
@@ -143,6 +154,17 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             .collect()
     };
     let (arguments, results) = (places(&arguments)?, places(&results)?);
+    // Numbers of arguments and results, then where the caller has them; where the callee has them is the callee's to say.
+    let mut extra = vec![arguments.len() as u32, results.len() as u32];
+    extra.extend(&arguments);
+    extra.extend(&results);
+    if let Some(pointer) = l.register_named(name) {
+        l.call_anything();
+        let pointer = Arg::Reg(pointer);
+        l.emit(call_pointer, Class::Control, &[u(pointer)]).extra = extra;
+        l.needs_join();
+        return Ok(());
+    }
     match (name.as_str(), arguments.len(), results.len()) {
         ("vprintf", 2, 1) => {
             l.emit(print_exec, Class::Control, &[]).extra =
@@ -169,13 +191,6 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             arguments.len(),
             results.len()
         )));
-    }
-    let mut extra = vec![params.len() as u32, returns.len() as u32];
-    for (from, (to, bytes)) in arguments.iter().zip(params) {
-        extra.extend([*from, to, bytes]);
-    }
-    for (to, (from, bytes)) in results.iter().zip(returns) {
-        extra.extend([from, *to, bytes]);
     }
     let proto = l.emit(call_exec, Class::Control, &[]);
     proto.extra = extra;
@@ -278,20 +293,36 @@ unsafe fn sleep(w: &mut Warp, _: &Instr, _: u32) -> Flow {
 }
 
 unsafe fn call_exec(w: &mut Warp, i: &Instr, _: u32) -> Flow {
-    let wide = &w.code().wide[i.more as usize..];
-    let count = wide[0] as usize;
-    let mut arguments = [(0, 0, 0); 64];
-    if count > arguments.len() {
-        return w.fail(
-            FaultKind::LaunchFailed,
-            0,
-            "a call with more than 64 arguments",
+    w.call(i.imm as u32, i.more)
+}
+
+unsafe fn call_pointer(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: the row is the instruction's own.
+    let pointers: [u64; LANES] = unsafe { w.load(i.args[0]) };
+    let first = mask.trailing_zeros() as usize;
+    if lanes(mask).any(|l| pointers[l] != pointers[first]) {
+        // Lanes that call different functions do so one function after the other.
+        return super::warp::groups(w, &pointers, mask);
+    }
+    let code = w.code();
+    let Some(function) = code
+        .functions
+        .iter()
+        .position(|function| function.address == pointers[first])
+    else {
+        let text = format!("calls {:#x}, which is not a function", pointers[first]);
+        return w.fail(FaultKind::LaunchFailed, first as u32, &text);
+    };
+    let callee = &code.functions[function];
+    let (arguments, results) = (code.wide[i.more as usize], code.wide[i.more as usize + 1]);
+    if (callee.params.len() as u32, callee.results.len() as u32) != (arguments, results) {
+        let text = format!(
+            "calls {} with {arguments} arguments and {results} results",
+            callee.name
         );
+        return w.fail(FaultKind::LaunchFailed, first as u32, &text);
     }
-    for (n, argument) in arguments[..count].iter_mut().enumerate() {
-        *argument = (wide[2 + 3 * n], wide[3 + 3 * n], wide[4 + 3 * n]);
-    }
-    w.call(i.imm as u32, &arguments[..count])
+    w.call(function as u32, i.more)
 }
 
 unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
@@ -303,7 +334,7 @@ unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         let arguments = u64::from_le_bytes(local_bytes(w, lane, arguments));
         let text = read_string(w, lane, format)
             .and_then(|format| print::format(w, lane, &format, arguments));
-        let Some(text) = text else {
+        let Some((text, count)) = text else {
             let what = "printf is given a format or arguments that cannot be read";
             return w.fail(FaultKind::IllegalAddress, lane as u32, what);
         };
@@ -317,7 +348,7 @@ unsafe fn print_exec(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
                 .cast::<u8>()
                 .add(at)
                 .cast::<u32>()
-                .write_unaligned(text.len() as u32)
+                .write_unaligned(count)
         };
     }
     Flow::Next

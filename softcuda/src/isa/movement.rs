@@ -4,8 +4,8 @@ use crate::code::lower::{Arg, Lower, Place as Where, Width, d, u, window};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Constant, Instr, NO_ROW};
 use crate::machine::access::{
-    Failed, Generic, Global, LOCAL_WINDOW, Local, PARAM_WINDOW, Param, Place, SHARED_WINDOW,
-    SharedMemory, WINDOW, contiguous, lanes,
+    Failed, Generic, Global, LOCAL_WINDOW, Local, Ordered, PARAM_WINDOW, Param, Place,
+    SHARED_WINDOW, SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, binary, logic, test, unary, versions};
@@ -236,18 +236,11 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     Flow::Next
 }
 
-/// The modifiers of loads and stores that say how memory is ordered or cached. Whether another thread may be meant to see or change
-/// the value meanwhile.
-fn modifiers(op: &mut Opcode) -> bool {
-    let load = op.base != "st";
-    let ordered = op
-        .one_of(&[
-            "volatile",
-            if load { "acquire" } else { "release" },
-            "relaxed",
-            "mmio",
-        ])
-        .is_some();
+/// The modifiers of loads and stores that say how memory is ordered or cached. The one by which another thread is meant to see or
+/// change the value meanwhile, if there is one.
+fn modifiers(op: &mut Opcode) -> Option<&'static str> {
+    let one_way = if op.base == "st" { "release" } else { "acquire" };
+    let ordered = op.one_of(&["volatile", one_way, "relaxed", "mmio"]);
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     op.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
@@ -430,7 +423,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         return Ok(());
     }
-    if ordered && matches!(space, Space::Global | Space::Generic) {
+    if ordered.is_some() && matches!(space, Space::Global | Space::Generic) {
         l.kernel.ordered = true;
     }
     // A function's parameters are in local memory.
@@ -457,6 +450,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         wides.push((to, wide));
     }
     let exec = match space {
+        Space::Global if ordered.is_some() => load_exec::<Ordered>(bytes, ty.signed()),
         Space::Global | Space::Const => load_exec::<Global>(bytes, ty.signed()),
         Space::Shared => load_exec::<SharedMemory>(bytes, ty.signed()),
         Space::Local => load_exec::<Local>(bytes, ty.signed()),
@@ -475,6 +469,9 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     proto.bytes = (bytes as usize * n) as u8 | if from.short { SHORT } else { 0 };
     for (to, wide) in wides {
         l.widen(to, wide, ty);
+    }
+    if ordered == Some("acquire") {
+        super::barrier::emit_fence(l);
     }
     Ok(())
 }
@@ -513,7 +510,7 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if matches!(space, Space::Const | Space::Param) {
         return Err(l.error(format!("{space:?} memory cannot be written")));
     }
-    if ordered && matches!(space, Space::Global | Space::Generic) {
+    if ordered.is_some() && matches!(space, Space::Global | Space::Generic) {
         l.kernel.ordered = true;
     }
     note_granule(l, space, bytes);
@@ -522,6 +519,7 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         slots.push(u(l.relaxed_source(operand, ty)?));
     }
     let exec = match space {
+        Space::Global if ordered.is_some() => store_exec::<Ordered>(bytes),
         Space::Global => store_exec::<Global>(bytes),
         Space::Shared => store_exec::<SharedMemory>(bytes),
         Space::Local => store_exec::<Local>(bytes),
@@ -533,6 +531,9 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Local => Class::Local,
         _ => Class::Generic,
     };
+    if ordered == Some("release") {
+        super::barrier::emit_fence(l);
+    }
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
     proto.imm = to.offset;
@@ -762,15 +763,48 @@ fn isspacep(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Shared => test(|a: u64| a.wrapping_sub(SHARED_WINDOW) < WINDOW),
         Space::Local => test(|a: u64| a.wrapping_sub(LOCAL_WINDOW) < WINDOW),
         Space::Param => test(|a: u64| a.wrapping_sub(PARAM_WINDOW) < WINDOW),
-        Space::Global => {
-            test(|a: u64| a.wrapping_sub(SHARED_WINDOW) >= PARAM_WINDOW + WINDOW - SHARED_WINDOW)
-        }
+        Space::Global => is_global,
+        Space::Const => is_const,
         _ => return Err(l.unknown(i)),
     };
     let [to, from] = l.operands(i)?;
     let slots = [d(l.dest(to, Type::Pred)?), u(l.source(from, Type::U64)?)];
     l.emit(exec, Class::Compare, &slots);
     Ok(())
+}
+
+/// Whether an address is in one of the module's constant variables, which are in device memory like all others.
+unsafe fn is_const(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: passed on.
+    unsafe { in_device_memory(w, i, mask, true) }
+}
+
+/// Whether an address is in no other space's window.
+unsafe fn is_global(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    // SAFETY: passed on.
+    unsafe { in_device_memory(w, i, mask, false) }
+}
+
+unsafe fn in_device_memory(w: &mut Warp, i: &Instr, mask: u32, constant: bool) -> Flow {
+    // SAFETY: the rows are the instruction's own.
+    unsafe {
+        let addresses: [u64; LANES] = w.load(i.args[1]);
+        let ranges = &w.code().const_ranges;
+        let inside = |address: u64| {
+            ranges
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&address))
+        };
+        let window = |address: u64| {
+            address.wrapping_sub(SHARED_WINDOW) < PARAM_WINDOW + WINDOW - SHARED_WINDOW
+        };
+        let holds = |address: u64| inside(address) == constant && (constant || !window(address));
+        let bits = lanes(mask)
+            .filter(|&l| holds(addresses[l]))
+            .fold(0, |bits, l| bits | 1 << l);
+        w.store_pred(i.args[0], bits, mask);
+    }
+    Flow::Next
 }
 
 /// `N` bytes of the lane's local memory at `offset` of the current frame.

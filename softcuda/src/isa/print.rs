@@ -3,15 +3,17 @@
 use super::movement::{read_bytes, read_string};
 use crate::machine::warp::Warp;
 
-/// The text of one call by one lane; none if memory cannot be read.
-pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<Vec<u8>> {
+/// The text of one call by one lane, and the number of its arguments; none if memory cannot be read.
+pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(Vec<u8>, u32)> {
     let mut out = Vec::new();
+    let mut count = 0;
     let mut rest = format;
     let mut argument = |w: &mut Warp, bytes: u64| -> Option<u64> {
         at = at.next_multiple_of(bytes);
         let mut value = [0; 8];
         read_bytes(w, lane, at, &mut value[..bytes as usize])?;
         at += bytes;
+        count += 1;
         Some(u64::from_le_bytes(value))
     };
     while let Some((&byte, tail)) = rest.split_first() {
@@ -120,7 +122,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<V
             }
         }
     }
-    Some(out)
+    Some((out, count))
 }
 
 fn number(mut text: &[u8]) -> (usize, &[u8]) {

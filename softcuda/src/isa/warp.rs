@@ -72,9 +72,9 @@ fn not_named(w: &mut Warp, mask: u32, named: u32) -> Flow {
     w.fail(FaultKind::LaunchFailed, lane, &text)
 }
 
-/// Lanes of one instruction name different masks: each group is an operation of its own, run one after the other.
+/// Lanes of one instruction name different masks (or functions): each group is an operation of its own, run one after the other.
 #[cold]
-fn groups(w: &mut Warp, masks: &[u32; LANES], mask: u32) -> Flow {
+pub(super) fn groups<T: PartialEq + Copy>(w: &mut Warp, masks: &[T; LANES], mask: u32) -> Flow {
     let mut ways = Vec::new();
     let mut rest = mask;
     while rest != 0 {

@@ -46,6 +46,8 @@ pub struct Local;
 pub struct Param;
 /// No space named.
 pub struct Generic;
+/// `.global`, by an access that is meant to meet others' (volatile, relaxed, acquire, release).
+pub struct Ordered;
 
 fn verb(access: Access) -> &'static str {
     match access {
@@ -125,6 +127,23 @@ impl Place for Global {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
+        // SAFETY: passed on from the caller.
+        unsafe { resolve_global(w, addresses, mask, bytes, access, false) }
+    }
+}
+
+/// # Safety
+/// As for [`Place::resolve`].
+#[inline(always)]
+unsafe fn resolve_global(
+    w: &mut Warp,
+    addresses: &[u64; LANES],
+    mask: u32,
+    bytes: u32,
+    access: Access,
+    ordered: bool,
+) -> Result<Pointers, Failed> {
+    {
         if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
             return Err(misaligned(w, addresses, mask, bytes, access, "global"));
         }
@@ -151,12 +170,33 @@ impl Place for Global {
             unsafe { shadow(w, addresses, mask, bytes, access, launch.shadow_offset) };
         }
         if let Some(races) = launch.global {
-            global_races(w, races, addresses, mask, bytes, access);
+            global_races(
+                w,
+                races,
+                addresses,
+                mask,
+                bytes,
+                if ordered { Access::Atomic } else { access },
+            );
         }
         if launch.options.count {
             count_global(w, addresses, mask, bytes, access);
         }
         Ok(addresses.map(|address| address as *mut u8))
+    }
+}
+
+impl Place for Ordered {
+    #[inline(always)]
+    unsafe fn resolve(
+        w: &mut Warp,
+        addresses: &[u64; LANES],
+        mask: u32,
+        bytes: u32,
+        access: Access,
+    ) -> Result<Pointers, Failed> {
+        // SAFETY: passed on from the caller.
+        unsafe { resolve_global(w, addresses, mask, bytes, access, true) }
     }
 }
 

@@ -357,18 +357,18 @@ impl Block {
         for barrier in 0..16u32 {
             let mut waiting = 0u32;
             let mut threads = 0;
-            let mut first = None;
             for (index, warp) in self.warps[..self.done.len()].iter().enumerate() {
                 if let Some(wait) = warp.waiting
                     && wait.barrier == barrier
                 {
                     waiting |= 1 << index;
                     threads = wait.threads;
-                    first.get_or_insert(index);
                 }
             }
             let arrivals = self.arrivals[barrier as usize];
-            let Some(first) = first else { continue };
+            if waiting == 0 {
+                continue;
+            }
             let complete = if threads == 0 {
                 (waiting | arrivals.warps) & alive == alive
             } else {
@@ -377,18 +377,6 @@ impl Block {
             };
             if !complete {
                 continue;
-            }
-            if threads == 0 && alive.count_ones() < self.done.len() as u32 {
-                let exited = (0..self.done.len()).find(|&w| self.done[w]).unwrap_or(0);
-                let warp: *mut Warp = &mut self.warps[first];
-                // SAFETY: the warp is not borrowed elsewhere, and reaches the block through its own pointer.
-                let warp = unsafe { &mut *warp };
-                let pc = std::mem::replace(&mut warp.pc, warp.waiting.map_or(0, |wait| wait.pc));
-                let text = format!(
-                    "warp {exited} of the block has exited and never comes to this barrier"
-                );
-                warp.finding(FindingKind::Divergence, 0, &text);
-                warp.pc = pc;
             }
             self.release(barrier, waiting, waiting == alive);
             fell = true;

@@ -103,7 +103,13 @@ impl GlobalRaces {
     ) -> Option<GlobalConflict> {
         let own = stamp(block, order.releases, access == Access::Atomic);
         let conflicts = |other: u64, write: bool| {
-            if other == 0 || other >> 24 == own >> 24 || other & own & 1 != 0 {
+            // A plain read of what an atomic wrote is how compare-and-swap loops begin: it passes.
+            let reads = access == Access::Read || !write;
+            if other == 0
+                || other >> 24 == own >> 24
+                || other & 1 != 0 && (own & 1 != 0 || reads)
+                || own & 1 != 0 && !write
+            {
                 return None;
             }
             let (block, releases) = ((other >> 24) - 1, (other >> 1 & 0xFFFF) as u32);

@@ -56,10 +56,9 @@ impl Slot for u64 {
 pub enum Isa {
     /// Whatever the compiler's baseline is.
     Baseline,
-    /// AVX2 with FMA and half-precision conversions.
+    /// AVX2 with FMA and half-precision conversions. (Rows are four of its vectors; with the two of AVX-512 the loops are hardly
+    /// faster, and the crate takes half as long again to build.)
     Avx2,
-    /// AVX-512 (F, BW, DQ, VL, CD).
-    Avx512,
 }
 
 /// The widest that this host has.
@@ -74,15 +73,8 @@ pub fn isa() -> Isa {
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("popcnt")
                 && is_x86_feature_detected!("lzcnt");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512cd");
-            match (avx2, avx512) {
-                (true, true) => return Isa::Avx512,
-                (true, false) => return Isa::Avx2,
-                _ => {}
+            if avx2 {
+                return Isa::Avx2;
             }
         }
         Isa::Baseline
@@ -92,12 +84,6 @@ pub fn isa() -> Isa {
 /// Compiles `$body`, a generic `unsafe fn(&mut Warp, &Instr, u32) -> Flow`, for each instruction set, and picks one.
 macro_rules! versions {
     ($body:ident < $($g:ident),* > where { $($bounds:tt)* }) => {{
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
-        unsafe fn avx512<$($g),*>(w: &mut Warp, i: &Instr, mask: u32) -> Flow where $($bounds)* {
-            // SAFETY: passed on to the caller.
-            unsafe { $body::<$($g),*>(w, i, mask) }
-        }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
         unsafe fn avx2<$($g),*>(w: &mut Warp, i: &Instr, mask: u32) -> Flow where $($bounds)* {
@@ -109,8 +95,6 @@ macro_rules! versions {
             unsafe { $body::<$($g),*>(w, i, mask) }
         }
         match $crate::machine::rows::isa() {
-            #[cfg(target_arch = "x86_64")]
-            $crate::machine::rows::Isa::Avx512 => avx512::<$($g),*> as Exec,
             #[cfg(target_arch = "x86_64")]
             $crate::machine::rows::Isa::Avx2 => avx2::<$($g),*> as Exec,
             _ => baseline::<$($g),*> as Exec,

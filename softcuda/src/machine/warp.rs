@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::block::Block;
 use super::rows::{Flow, LANES, Slot};
-use crate::code::{CONST, Code, Instr, NO_ROW, Row};
+use crate::code::{CONST, Code, NO_ROW, Row};
 use crate::report::{FaultKind, FindingKind};
 
 /// No join: the split ends with its function, or with the kernel.
@@ -444,6 +444,9 @@ impl Warp {
                 return self.run_together(pc, frame, required, union);
             }
         }
+        if self.unpark() {
+            return self.select();
+        }
         let State::Lanes { required, mask } = self.splits[first].state else {
             unreachable!("a waiting split was found")
         };
@@ -466,6 +469,41 @@ impl Warp {
         self.pc = pc;
         self.finding(FindingKind::Divergence, mask.trailing_zeros(), &message);
         self.fail(FaultKind::Timeout, mask.trailing_zeros(), &message)
+    }
+
+    /// Lets lanes go on that wait where a branch's ways meet: the others cannot come before them. Whether there were any.
+    ///
+    /// Threads that leave early may share the last instructions of a kernel with those that meet at a barrier before them.
+    fn unpark(&mut self) -> bool {
+        for index in 0..self.splits.len() {
+            let split = self.splits[index];
+            if split.state != State::Parent {
+                continue;
+            }
+            let inside =
+                |child: &&Split| child.parent == index as u32 && child.state != State::Free;
+            let below = self
+                .splits
+                .iter()
+                .filter(inside)
+                .fold(0, |mask, child| mask | child.mask);
+            let parked = split.mask & self.alive & !below;
+            if parked == 0 {
+                continue;
+            }
+            self.splits[index].mask &= !parked;
+            if split.parent != NONE {
+                self.splits[split.parent as usize].children += 1;
+            }
+            self.push(Split {
+                mask: parked,
+                children: 0,
+                state: State::Ready,
+                ..split
+            });
+            return true;
+        }
+        false
     }
 
     /// Runs the operation at `pc` once for all splits that wait there.
@@ -655,9 +693,9 @@ impl Warp {
         index
     }
 
-    /// Calls `function`: the current lanes go on in a frame of their own. `copies` moves arguments: for each, the local offset in
-    /// this frame, that in the new one, and the bytes.
-    pub fn call(&mut self, function: u32, arguments: &[(u32, u32, u32)]) -> Flow {
+    /// Calls `function`: the current lanes go on in a frame of their own. At `wide` in [`Code::wide`] stand the numbers of arguments
+    /// and of results, then the local offset in this frame of each.
+    pub fn call(&mut self, function: u32, wide: u32) -> Flow {
         let code = self.code();
         let callee = &code.functions[function as usize];
         let frame = self.splits[self.current as usize].frame;
@@ -685,7 +723,8 @@ impl Warp {
         }
         let join = std::mem::replace(&mut self.splits[self.current as usize].join, NONE);
         let new = self.new_frame(function, self.pc + 1, frame, join, local, depth);
-        for &(from, to, bytes) in arguments {
+        for (n, &(to, bytes)) in callee.params.iter().enumerate() {
+            let from = code.wide[wide as usize + 2 + n];
             self.copy_local(self.local_base + from, local + to, bytes);
         }
         let split = &mut self.splits[self.current as usize];
@@ -696,8 +735,8 @@ impl Warp {
         Flow::Jump
     }
 
-    /// The current lanes return from their function. `results` moves what it returns: the callee's local offset, the caller's and the
-    /// bytes are known to the call instruction, which `return_pc - 1` is.
+    /// The current lanes return from their function: what it returns goes where the call, which stands before `return_pc`, wants
+    /// it.
     pub fn return_from(&mut self) -> Flow {
         let index = self.splits[self.current as usize].frame;
         let frame = &self.frames[index as usize];
@@ -709,13 +748,13 @@ impl Warp {
         }
         let (return_pc, caller, join, local) =
             (frame.return_pc, frame.caller, frame.join, frame.local);
+        let function = frame.function;
         let back = self.frames[caller as usize].local;
         let code = self.code();
         let call = &code.instrs[return_pc as usize - 1];
-        let results = call_results(code, call);
-        for at in results {
-            let (from, to, bytes) = (code.wide[at], code.wide[at + 1], code.wide[at + 2]);
-            self.copy_local(local + from, back + to, bytes);
+        let first = call.more as usize + 2 + code.wide[call.more as usize] as usize;
+        for (n, &(from, bytes)) in code.functions[function as usize].results.iter().enumerate() {
+            self.copy_local(local + from, back + code.wide[first + n], bytes);
         }
         self.free_frames.push(index);
         let split = &mut self.splits[self.current as usize];
@@ -828,13 +867,4 @@ impl Default for Warp {
     fn default() -> Warp {
         Warp::new()
     }
-}
-
-/// Where in [`Code::wide`] the results of a call are listed, three numbers each: callee's offset, caller's offset, bytes.
-///
-/// A call's operands there: number of arguments, number of results, then the arguments and the results.
-pub fn call_results(code: &Code, call: &Instr) -> impl Iterator<Item = usize> + use<> {
-    let at = call.more as usize;
-    let (arguments, results) = (code.wide[at] as usize, code.wide[at + 1] as usize);
-    (0..results).map(move |n| at + 2 + 3 * (arguments + n))
 }

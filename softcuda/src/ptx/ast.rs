@@ -19,6 +19,20 @@ pub struct Module {
     pub aliases: Vec<(String, String)>,
 }
 
+/// Where pointers to functions begin; no memory is there.
+const FUNCTIONS: u64 = 0x40_0000_0000;
+
+impl Module {
+    /// What a pointer to the function called `name` holds.
+    pub fn function_address(&self, name: &str) -> Option<u64> {
+        let defined = self
+            .functions
+            .iter()
+            .position(|f| !f.entry && f.name == name && f.body.is_some())?;
+        Some(FUNCTIONS + 16 * (defined as u64 + 1))
+    }
+}
+
 /// A state space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Space {
@@ -53,6 +67,8 @@ pub enum Type {
     S16,
     S32,
     S64,
+    U16x2,
+    S16x2,
     F16,
     F16x2,
     Bf16,
@@ -81,6 +97,8 @@ impl Type {
             "s16" => S16,
             "s32" => S32,
             "s64" => S64,
+            "u16x2" => U16x2,
+            "s16x2" => S16x2,
             "f16" => F16,
             "f16x2" => F16x2,
             "bf16" => Bf16,
@@ -99,7 +117,7 @@ impl Type {
         match self {
             B8 | U8 | S8 | Pred => 1,
             B16 | U16 | S16 | F16 | Bf16 => 2,
-            B32 | U32 | S32 | F16x2 | Bf16x2 | Tf32 | F32 => 4,
+            B32 | U32 | S32 | U16x2 | S16x2 | F16x2 | Bf16x2 | Tf32 | F32 => 4,
             B64 | U64 | S64 | F64 => 8,
             B128 => 16,
         }

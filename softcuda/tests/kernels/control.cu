@@ -189,37 +189,6 @@ extern "C" __global__ void divergent_calls(unsigned *out) {
     out[t] = v + twice(1);
 }
 
-// Which function is known only at run time.
-extern "C" __global__ void function_pointers(unsigned *out) {
-    unsigned (*const table[])(unsigned) = {twice, square, collatz};
-    unsigned t = ID;
-    out[t] = table[t % 3](t + 1);
-}
-
-struct Shape {
-    int kind;
-    double size;
-    float sides[3];
-    __device__ virtual float area() const { return 0; }
-};
-
-struct Square : Shape {
-    __device__ float area() const override { return sides[0] * sides[0]; }
-};
-
-struct Box : Shape {
-    __device__ float area() const override { return sides[0] * sides[1] * sides[2]; }
-};
-
-extern "C" __global__ void virtual_calls(float *out) {
-    Square square;
-    Box box;
-    unsigned t = ID;
-    square.sides[0] = t, box.sides[0] = t, box.sides[1] = 2, box.sides[2] = 3;
-    Shape *shape = t % 2 ? static_cast<Shape *>(&square) : &box;
-    out[t] = shape->area();
-}
-
 struct Record {
     char tag;
     short counts[3];

@@ -267,14 +267,14 @@ fn function_pointers() {
         1 => (t + 1) * (t + 1),
         _ => collatz(t + 1),
     };
-    on_each("control", |device| {
+    on_each("pointers", |device| {
         each(device, "function_pointers", 2, 70, expected)
     });
 }
 
 #[test]
 fn virtual_calls() {
-    on_each("control", |device| {
+    on_each("pointers", |device| {
         each(device, "virtual_calls", 1, 64, |t| {
             let side = t as f32;
             if t % 2 == 1 { side * side } else { side * 6.0 }.to_bits()

@@ -1,6 +1,7 @@
 //! A device with one module, and buffers on it.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use softcuda::launch::{Checks, Grid, Options, Outcome, launch};
 use softcuda::memory::{Memory, Owner};
@@ -8,6 +9,12 @@ use softcuda::module::Module;
 
 /// Device memory of the tests: enough for all, and small enough for a machine with little.
 const TOTAL: u64 = 1 << 30;
+
+/// Host threads, the seed that shuffles, whether all checks are on.
+pub type Variant = (usize, u64, bool);
+
+/// The ways in which every test runs. They must not matter.
+pub const VARIANTS: [Variant; 3] = [(1, 0, true), (1, 20_240_229, true), (2, 31, false)];
 
 /// A device with one module loaded.
 pub struct Device {
@@ -20,9 +27,9 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device of the capability that the PTX is for, all checks on.
+    /// A device of the capability that the PTX is for.
     #[track_caller]
-    pub fn new(ptx: &str, threads: usize, seed: u64) -> Device {
+    pub fn new(ptx: &str, (threads, seed, check): Variant) -> Device {
         let memory = Memory::new(TOTAL).expect("device memory");
         let module = Module::load(ptx, &memory).unwrap_or_else(|error| panic!("{error}"));
         let target = module.target();
@@ -30,14 +37,14 @@ impl Device {
             threads,
             seed,
             checks: Checks {
-                initialised: true,
-                shared_races: true,
-                global_races: true,
+                initialised: check,
+                shared_races: check,
+                global_races: check,
             },
             count: false,
             capability: (target / 10, target % 10),
             stack: 1 << 14,
-            timeout: Some(std::time::Duration::from_secs(60)),
+            timeout: Some(Duration::from_secs(120)),
         };
         Device {
             memory,
@@ -60,7 +67,7 @@ impl Device {
             .alloc((len * size_of::<T>()).max(1) as u64, Owner::Program)
             .expect("room");
         Buffer {
-            memory: &self.memory,
+            device: self,
             address,
             len,
             owned: true,
@@ -77,7 +84,7 @@ impl Device {
             .unwrap_or_else(|| panic!("no variable {name}"));
         let len = bytes as usize / size_of::<T>();
         Buffer {
-            memory: &self.memory,
+            device: self,
             address,
             len,
             owned: false,
@@ -127,6 +134,18 @@ impl Device {
     /// Runs a kernel over any grid.
     #[track_caller]
     pub fn try_run_grid(&self, name: &str, grid: &Grid, args: &[&dyn Arg]) -> Outcome {
+        self.try_run_with(name, grid, args, &self.options)
+    }
+
+    /// Runs a kernel over any grid in any way.
+    #[track_caller]
+    pub fn try_run_with(
+        &self,
+        name: &str,
+        grid: &Grid,
+        args: &[&dyn Arg],
+        options: &Options,
+    ) -> Outcome {
         let kernel = self
             .module
             .kernel(name)
@@ -142,13 +161,7 @@ impl Device {
             );
             params[param.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
         }
-        launch(
-            &self.memory,
-            kernel,
-            grid,
-            &params,
-            &self.options,
-        )
+        launch(&self.memory, kernel, grid, &params, options)
     }
 }
 
@@ -227,7 +240,7 @@ impl Arg for Vec<u8> {
 
 /// Elements in device memory.
 pub struct Buffer<'a, T> {
-    memory: &'a Memory,
+    device: &'a Device,
     /// Where.
     pub address: u64,
     len: usize,
@@ -241,24 +254,30 @@ impl<T: Plain> Buffer<'_, T> {
         assert!(data.len() <= self.len);
         let mut bytes = Vec::new();
         data.iter().for_each(|element| element.put(&mut bytes));
-        self.memory.write(self.address, &bytes).expect("inside");
+        self.device
+            .memory
+            .write(self.address, &bytes)
+            .expect("inside");
     }
 
-    /// All elements, each of which something must have written.
+    /// All elements, each of which something must have written (which is only known where kernels run checked).
     #[track_caller]
     pub fn read(&self) -> Vec<T> {
         let mut bytes = vec![0; self.len * size_of::<T>()];
         if !bytes.is_empty() {
-            let hole = self
+            if self.device.options.checks.initialised {
+                let hole = self
+                    .device
+                    .memory
+                    .uninitialised(self.address, bytes.len() as u64)
+                    .expect("inside");
+                let element = hole.map(|address| (address - self.address) / size_of::<T>() as u64);
+                assert_eq!(element, None, "nothing wrote this element");
+            }
+            self.device
                 .memory
-                .uninitialised(self.address, bytes.len() as u64)
+                .read(self.address, &mut bytes)
                 .expect("inside");
-            assert_eq!(
-                hole.map(|address| (address - self.address) / size_of::<T>() as u64),
-                None,
-                "nothing wrote this element"
-            );
-            self.memory.read(self.address, &mut bytes).expect("inside");
         }
         bytes.chunks_exact(size_of::<T>()).map(T::get).collect()
     }
@@ -267,7 +286,10 @@ impl<T: Plain> Buffer<'_, T> {
 impl<T> Drop for Buffer<'_, T> {
     fn drop(&mut self) {
         if self.owned {
-            self.memory.free(self.address).expect("an allocation");
+            self.device
+                .memory
+                .free(self.address)
+                .expect("an allocation");
         }
     }
 }

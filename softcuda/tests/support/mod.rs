@@ -5,18 +5,17 @@
 pub mod device;
 pub mod nvcc;
 
-use device::Device;
+use device::{Device, VARIANTS};
 
-/// Compiles and loads `tests/kernels/NAME.cu` for each target that the engine ships, and calls `test` with a device that has it:
-/// in order and with blocks and warps shuffled, which must not matter.
+/// Compiles and loads `tests/kernels/NAME.cu` for each target that the engine ships, and calls `test` with a device that has
+/// it, in every variant.
 pub fn on_each(name: &str, test: impl Fn(&Device)) {
     for target in [80, 90] {
         let Some(ptx) = nvcc::compile(name, target) else {
             return;
         };
-        for (threads, seed) in [(1, 0), (2, 20_240_229)] {
-            let device = Device::new(&ptx, threads, seed);
-            test(&device);
+        for variant in VARIANTS {
+            test(&Device::new(&ptx, variant));
         }
     }
 }

@@ -59,6 +59,20 @@ exports! {
 
     cuDeviceCanAccessPeer(can: *mut i32, device: i32, peer: i32) { put(can, || context::can_access_peer(device, peer)) }
 
+    cuDeviceGetP2PAttribute(value: *mut i32, attribute: i32, device: i32, peer: i32) {
+        if !(1..=5).contains(&attribute) || device == peer {
+            return Err(Code::INVALID_VALUE);
+        }
+        put(value, || context::can_access_peer(device, peer))
+    }
+
+    cuCtxEnablePeerAccess(peer: u64, flags: u32) {
+        context::id(peer)?;
+        Err(if flags == 0 { Code::PEER_ACCESS_UNSUPPORTED } else { Code::INVALID_VALUE })
+    }
+
+    cuCtxDisablePeerAccess(peer: u64) { context::id(peer).and(Err(Code::PEER_ACCESS_NOT_ENABLED)) }
+
     cuDeviceGetPCIBusId(id: *mut libc::c_char, length: i32, device: i32) {
         put_text(id, length, &context::device_bus(device)?)
     }

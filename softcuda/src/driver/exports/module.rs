@@ -94,6 +94,8 @@ exports! {
         put(function, || module::function(handle, name))
     }
 
+    cuModuleGetFunctionCount(count: *mut u32, handle: u64) { put(count, || module::function_count(handle)) }
+
     cuModuleGetGlobal_v2(address: *mut u64, bytes: *mut u64, handle: u64, name: *const libc::c_char) {
         let (start, length) = module::variable(handle, text(name)?)?;
         put_if(address, start);
