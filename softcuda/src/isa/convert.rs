@@ -555,10 +555,22 @@ fn packed(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }),
         _ => return Err(l.unknown(i)),
     };
-    let mut slots = vec![d(l.dest(&i.operands[0], word)?)];
-    for operand in &i.operands[1..] {
-        slots.push(u(l.source(operand, word)?));
-    }
+    let slots = if op.types.contains(&word) {
+        let [to, a, b, c] = l.operands(i)?;
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+            u(l.source(c, word)?),
+        ]
+    } else {
+        let [to, a, b] = l.operands(i)?;
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+        ]
+    };
     l.emit(exec, Class::Convert, &slots);
     Ok(())
 }
