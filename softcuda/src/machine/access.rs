@@ -34,6 +34,17 @@ pub trait Place {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed>;
+
+    /// Checks and counts an access by all lanes to one range of memory: `first` is the first lane's address, each lane has the next
+    /// `bytes`. None: not known to be one range of the space, so [`Place::resolve`] must look at each lane.
+    ///
+    /// # Safety
+    /// As for [`Place::resolve`].
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        let _ = (w, first, bytes, access);
+        None
+    }
 }
 
 /// `.global` and `.const`.
@@ -129,6 +140,57 @@ impl Place for Global {
     ) -> Result<Pointers, Failed> {
         // SAFETY: passed on from the caller.
         unsafe { resolve_global(w, addresses, mask, bytes, access, false) }
+    }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        let length = LANES as u64 * bytes as u64;
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        let launch = block.launch();
+        let options = &launch.options;
+        let touched = block.worker().touched[w.pc as usize];
+        if first & (bytes as u64 - 1) != 0
+            || first < touched.0
+            || first + length > touched.1
+            || options.count
+            || launch.global.is_some()
+        {
+            return None;
+        }
+        if options.checks.initialised {
+            // SAFETY: the range is within an allocation; its shadow lies at the same distance everywhere.
+            let written = unsafe { shadow_of_run(first, length, access, launch.shadow_offset) };
+            if !written {
+                return None;
+            }
+        }
+        Some(first as *mut u8)
+    }
+}
+
+/// Notes that a run of bytes is written, or tells whether all of it was.
+///
+/// # Safety
+/// The range is within an allocation.
+#[inline(always)]
+unsafe fn shadow_of_run(first: u64, length: u64, access: Access, offset: isize) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let shadow = first.wrapping_add_signed(offset as i64) as *mut u64;
+    let words = length as usize / 8;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if access == Access::Write {
+            for word in 0..words {
+                shadow.add(word).write_unaligned(ONES);
+            }
+            return true;
+        }
+        let mut all = ONES;
+        for word in 0..words {
+            all &= shadow.add(word).read_unaligned();
+        }
+        all == ONES
     }
 }
 
@@ -368,6 +430,24 @@ impl Place for SharedMemory {
         }
         Ok(pointers)
     }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        let options = &block.launch().options;
+        if first & (bytes as u64 - 1) != 0
+            || first + LANES as u64 * bytes as u64 > block.bytes as u64
+            || options.count
+        {
+            return None;
+        }
+        if options.checks.initialised || options.checks.shared_races {
+            let offsets = std::array::from_fn(|l| first as u32 + l as u32 * bytes);
+            check_shared(w, &offsets, u32::MAX, bytes, access);
+        }
+        Some(block.base().wrapping_add(first as usize))
+    }
 }
 
 #[cold]
@@ -500,7 +580,8 @@ impl Place for Local {
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
         for l in 0..LANES {
-            pointers[l] = base.wrapping_add(l * w.local_stride as usize + addresses[l] as usize);
+            pointers[l] = base
+                .wrapping_add((l * w.local_stride as usize).wrapping_add(addresses[l] as usize));
         }
         Ok(pointers)
     }
@@ -589,5 +670,18 @@ impl Place for Generic {
             }
         }
         Ok(pointers)
+    }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        // SAFETY: passed on from the caller. What lies in a window is in no allocation, so a run that begins there is looked at
+        // lane by lane unless it is shared memory's.
+        unsafe {
+            if first.wrapping_sub(SHARED_WINDOW) < WINDOW {
+                SharedMemory::resolve_run(w, first - SHARED_WINDOW, bytes, access)
+            } else {
+                Global::resolve_run(w, first, bytes, access)
+            }
+        }
     }
 }
