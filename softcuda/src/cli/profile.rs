@@ -168,7 +168,7 @@ fn report(rows: &[Row], chip: &str) -> String {
 /// One line of the table; `time` is that of all kernels.
 fn cells(row: &Row, time: f64) -> Vec<String> {
     let counts = &row.counts;
-    let percent = |share: Option<f64>| share.map_or("-".to_string(), |share| percent(share));
+    let percent = |share: Option<f64>| share.map_or("-".to_string(), percent);
     let times = |ratio: Option<f64>| ratio.map_or("-".to_string(), |ratio| format!("{ratio:.2}"));
     let bound = row.bound.iter().max_by(|a, b| a.1.total_cmp(b.1));
     // No estimate: not one launch fits on the chip.
