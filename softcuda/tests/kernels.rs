@@ -18,5 +18,3 @@ mod sync;
 mod tensor;
 #[path = "kernels/text.rs"]
 mod text;
-#[path = "kernels/wmma.rs"]
-mod wmma;

@@ -21,10 +21,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         return Err(l.unknown(i));
     }
     if op.flag("commit_group") {
+        let [] = l.operands(i)?;
         l.emit(commit, Class::Async, &[]);
         return Ok(());
     }
     if op.flag("wait_all") {
+        let [] = l.operands(i)?;
         l.emit(wait_all, Class::Async, &[]);
         return Ok(());
     }
@@ -81,12 +83,18 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 /// An address as one 64-bit value.
 fn full(l: &mut Lower, address: super::movement::Address) -> Arg {
     use crate::code::lower::Width;
-    use crate::machine::rows::{binary, unary};
+    use crate::machine::rows::binary;
     let mut arg = address.arg;
     if address.short {
+        // The sum stays within 32 bits: a negative offset leads back.
+        let by = l.literal(address.offset as u64, Type::B32);
         let to = l.temporary(Width::Long);
-        l.emit(unary(|a: u32| a as u64), Class::None, &[d(to), u(arg)]);
-        arg = to;
+        l.emit(
+            binary(|a: u32, b: u32| a.wrapping_add(b) as u64),
+            Class::None,
+            &[d(to), u(arg), u(by)],
+        );
+        return to;
     }
     if address.offset != 0 {
         let by = l.literal(address.offset as u64, Type::B64);

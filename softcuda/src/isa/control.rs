@@ -63,6 +63,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             l.guarded_by_branch(|l| call(l, i))
         }
         "ret" => {
+            let [] = l.operands(i)?;
             op.flag("uni");
             if l.entry {
                 let proto = l.emit(exit, Class::Control, &[]);
@@ -73,10 +74,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             Ok(())
         }
         "exit" => {
+            let [] = l.operands(i)?;
             l.emit(exit, Class::Control, &[]).control = Control::Return;
             Ok(())
         }
         "trap" => {
+            let [] = l.operands(i)?;
             l.emit(trap, Class::Control, &[]).control = Control::Return;
             Ok(())
         }

@@ -1,10 +1,11 @@
 //! Conversions between types.
 
 use super::float::{by_rounding, rounding};
-use crate::code::Class;
 use crate::code::lower::{Lower, Width, d, u};
 use crate::code::opcode::Opcode;
-use crate::machine::rows::{Exec, Slot, binary, ternary, unary};
+use crate::code::{Class, Instr};
+use crate::machine::rows::{Exec, Flow, LANES, binary, ternary, unary};
+use crate::machine::warp::Warp;
 use crate::module::LoadError;
 use crate::num::convert::*;
 use crate::num::float::f64_to_f32;
@@ -27,14 +28,20 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 fn one(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type, from: Type) -> Result<()> {
-    let Some(exec) = form(op, to, from) else {
+    let Some(form) = form(op, to, from) else {
         return Err(l.unknown(i));
     };
     let [result, source] = l.operands(i)?;
     // Both may be wider than the types say.
     let source = l.relaxed_source(source, from)?;
     let (result, wide) = l.relaxed_dest(result, to)?;
-    l.emit(exec, Class::Convert, &[d(result), u(source)]);
+    let slots = [d(result), u(source)];
+    match form {
+        Form::Common(exec) => {
+            l.emit(exec, Class::Convert, &slots);
+        }
+        Form::Rare(rare) => l.emit(RARE, Class::Convert, &slots).imm = rare.packed(),
+    }
     l.widen(result, wide, to);
     Ok(())
 }
@@ -84,158 +91,184 @@ macro_rules! by_integral {
     };
 }
 
-/// Gives `$exec` for the integer type at hand, `$t` a constant in it.
-macro_rules! by_integer {
-    ($int:expr, $t:ident => $exec:expr) => {
-        match ($int.bits, $int.signed) {
-            (8, false) => by_integer!(8, false, $t => $exec),
-            (8, true) => by_integer!(8, true, $t => $exec),
-            (16, false) => by_integer!(16, false, $t => $exec),
-            (16, true) => by_integer!(16, true, $t => $exec),
-            (32, false) => by_integer!(32, false, $t => $exec),
-            (32, true) => by_integer!(32, true, $t => $exec),
-            (_, false) => by_integer!(64, false, $t => $exec),
-            (_, true) => by_integer!(64, true, $t => $exec),
+/// How a conversion is carried out.
+enum Form {
+    /// By an operation of its own.
+    Common(Exec),
+    /// By the one operation for all that kernels seldom use.
+    Rare(Rare),
+}
+
+/// A conversion from or to an integer, as its instruction carries it.
+#[derive(Clone, Copy)]
+struct Rare {
+    from: Type,
+    to: Type,
+    rounding: Rounding,
+    integral: Integral,
+    sat: bool,
+    ftz: bool,
+}
+
+const TYPES: [Type; 12] = [
+    Type::U8,
+    Type::S8,
+    Type::U16,
+    Type::S16,
+    Type::U32,
+    Type::S32,
+    Type::U64,
+    Type::S64,
+    Type::F16,
+    Type::Bf16,
+    Type::F32,
+    Type::F64,
+];
+const ROUNDINGS: [Rounding; 4] = [
+    Rounding::Nearest,
+    Rounding::Zero,
+    Rounding::Down,
+    Rounding::Up,
+];
+const INTEGRALS: [Integral; 4] = [
+    Integral::Nearest,
+    Integral::Zero,
+    Integral::Down,
+    Integral::Up,
+];
+
+impl Rare {
+    /// Four bits for each type, two for each rounding, one for each flag.
+    fn packed(self) -> i64 {
+        let place = |ty| TYPES.iter().position(|known| *known == ty).unwrap_or(0) as i64;
+        place(self.from)
+            | place(self.to) << 4
+            | (self.rounding as i64) << 8
+            | (self.integral as i64) << 10
+            | (self.sat as i64) << 12
+            | (self.ftz as i64) << 13
+    }
+
+    fn unpacked(bits: i64) -> Rare {
+        Rare {
+            from: TYPES[(bits & 15) as usize],
+            to: TYPES[(bits >> 4 & 15) as usize],
+            rounding: ROUNDINGS[(bits >> 8 & 3) as usize],
+            integral: INTEGRALS[(bits >> 10 & 3) as usize],
+            sat: bits >> 12 & 1 != 0,
+            ftz: bits >> 13 & 1 != 0,
         }
-    };
-    ($bits:literal, $signed:literal, $t:ident => $exec:expr) => {{
-        const $t: Int = Int { bits: $bits, signed: $signed };
-        $exec
-    }};
+    }
+
+    /// One value's bits.
+    fn apply(self, a: u64) -> u64 {
+        let r = self.rounding;
+        match (integer(self.from), integer(self.to)) {
+            (Some(from), Some(to)) => int_to_int(from, to, self.sat, from.extend(a)),
+            (Some(from), None) => {
+                let a = from.extend(a);
+                match (self.to, self.sat) {
+                    (Type::F32, false) => int_to_f32(r, from, a).to_bits() as u64,
+                    (Type::F32, true) => saturate_f32(int_to_f32(r, from, a)).to_bits() as u64,
+                    (Type::F64, false) => int_to_f64(r, from, a).to_bits(),
+                    (Type::F64, true) => saturate_f64(int_to_f64(r, from, a)).to_bits(),
+                    (Type::F16, false) => int_to_f16(r, from, a) as u64,
+                    (Type::F16, true) => saturate_f16(int_to_f16(r, from, a)) as u64,
+                    _ => int_to_bf16(r, from, a) as u64,
+                }
+            }
+            // Out of range is cut to the range with or without .sat.
+            (None, Some(to)) => {
+                let single = |a: f32| f32_to_int(self.integral, to, a);
+                match (self.from, self.ftz) {
+                    (Type::F64, _) => f64_to_int(self.integral, to, f64::from_bits(a)),
+                    (Type::F16, _) => single(f16_to_f32(a as u16)),
+                    (Type::Bf16, _) => single(bf16_to_f32(a as u16)),
+                    (_, false) => single(f32::from_bits(a as u32)),
+                    (_, true) => single(flush_f32(f32::from_bits(a as u32))),
+                }
+            }
+            (None, None) => a,
+        }
+    }
 }
 
-/// A slot as 64 bits and back.
-trait Bits: Slot {
-    fn widen(self) -> u64;
-    fn narrow(bits: u64) -> Self;
-}
+const RARE: Exec = rare;
 
-impl Bits for u32 {
-    #[inline(always)]
-    fn widen(self) -> u64 {
-        self as u64
+unsafe fn rare(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    let rare = Rare::unpacked(i.imm);
+    // SAFETY: the rows are the instruction's own, as wide as its types.
+    unsafe {
+        let from: [u64; LANES] = match Width::of(rare.from) {
+            Width::Long => w.load(i.args[1]),
+            _ => w.load::<u32>(i.args[1]).map(u64::from),
+        };
+        let to = from.map(|a| rare.apply(a));
+        match Width::of(rare.to) {
+            Width::Long => w.store(i.args[0], &to, mask),
+            _ => w.store(i.args[0], &to.map(|bits| bits as u32), mask),
+        }
     }
-    #[inline(always)]
-    fn narrow(bits: u64) -> u32 {
-        bits as u32
-    }
-}
-
-impl Bits for u64 {
-    #[inline(always)]
-    fn widen(self) -> u64 {
-        self
-    }
-    #[inline(always)]
-    fn narrow(bits: u64) -> u64 {
-        bits
-    }
-}
-
-/// A function of 64-bit values, between rows of the widths at hand.
-fn between(from: Type, to: Type, f: impl Fn(u64) -> u64 + Copy + 'static) -> Exec {
-    fn exec<A: Bits, D: Bits>(f: impl Fn(u64) -> u64 + Copy + 'static) -> Exec {
-        unary(move |a: A| D::narrow(f(a.widen())))
-    }
-    match (Width::of(from) == Width::Long, Width::of(to) == Width::Long) {
-        (false, false) => exec::<u32, u32>(f),
-        (false, true) => exec::<u32, u64>(f),
-        (true, false) => exec::<u64, u32>(f),
-        (true, true) => exec::<u64, u64>(f),
-    }
+    Flow::Next
 }
 
 /// The operation of `cvt.to.from`; none if there is no such form.
-fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Exec> {
+fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Form> {
     use Type::*;
     let ftz = op.flag("ftz");
     let sat = op.flag("sat");
-    match (integer(from), integer(to)) {
-        (Some(a), Some(b)) => {
-            if ftz {
-                return None;
-            }
-            Some(match (sat, from, to) {
-                // What loops are full of, without the way over 64 bits.
-                (false, U32 | S32, U32 | S32) => unary(|a: u32| a),
-                (false, U32, U64 | S64) => unary(|a: u32| a as u64),
-                (false, S32, U64 | S64) => unary(|a: u32| a as i32 as i64 as u64),
-                (false, U64 | S64, U32 | S32) => unary(|a: u64| a as u32),
-                (false, ..) => by_integer!(a, A => by_integer!(b, B => between(from, to, |a| {
-                    int_to_int(A, B, false, A.extend(a))
-                }))),
-                (true, ..) => by_integer!(a, A => by_integer!(b, B => between(from, to, |a| {
-                    int_to_int(A, B, true, A.extend(a))
-                }))),
-            })
-        }
-        (Some(a), None) => {
-            let r = rounding(op)?;
+    let mut rare = Rare {
+        from,
+        to,
+        rounding: Rounding::Nearest,
+        integral: Integral::Zero,
+        sat,
+        ftz,
+    };
+    let common = match (integer(from).is_some(), integer(to).is_some()) {
+        (false, false) => floats(op, to, from, ftz, sat)?,
+        (true, true) if ftz => return None,
+        // What loops are full of has an operation of its own.
+        (true, true) => match (sat, from, to) {
+            (false, U32 | S32, U32 | S32) => unary(|a: u32| a),
+            (false, U32, U64 | S64) => unary(|a: u32| a as u64),
+            (false, S32, U64 | S64) => unary(|a: u32| a as i32 as i64 as u64),
+            (false, U64 | S64, U32 | S32) => unary(|a: u64| a as u32),
+            (false, U16, U32 | S32) => unary(|a: u32| a & 0xFFFF),
+            (false, U8, U32 | S32) => unary(|a: u32| a & 0xFF),
+            _ => return Some(Form::Rare(rare)),
+        },
+        (true, false) => {
+            rare.rounding = rounding(op)?;
             if ftz && to != F32 || sat && !matches!(to, F16 | F32 | F64) {
                 return None;
             }
-            Some(match (from, to) {
-                (S32, F32) if !sat => {
-                    by_rounding!(r, R => unary(|a: u32| s32_to_f32(R, a as i32).to_bits()))
-                }
-                (U32, F32) if !sat => {
-                    by_rounding!(r, R => unary(|a: u32| u32_to_f32(R, a).to_bits()))
-                }
-                (S32, F64) if !sat => unary(|a: u32| (a as i32 as f64).to_bits()),
-                (_, F32) => by_integer!(a, A => by_rounding!(r, R => if sat {
-                    between(from, to, |a| saturate_f32(int_to_f32(R, A, A.extend(a))).to_bits() as u64)
-                } else {
-                    between(from, to, |a| int_to_f32(R, A, A.extend(a)).to_bits() as u64)
-                })),
-                (_, F64) => by_integer!(a, A => by_rounding!(r, R => if sat {
-                    between(from, to, |a| saturate_f64(int_to_f64(R, A, A.extend(a))).to_bits())
-                } else {
-                    between(from, to, |a| int_to_f64(R, A, A.extend(a)).to_bits())
-                })),
-                (_, F16) => by_integer!(a, A => by_rounding!(r, R => if sat {
-                    between(from, to, |a| saturate_f16(int_to_f16(R, A, A.extend(a))) as u64)
-                } else {
-                    between(from, to, |a| int_to_f16(R, A, A.extend(a)) as u64)
-                })),
-                (_, Bf16) => by_integer!(a, A => by_rounding!(r, R => {
-                    between(from, to, |a| int_to_bf16(R, A, A.extend(a)) as u64)
-                })),
-                _ => return None,
-            })
+            const R: Rounding = Rounding::Nearest;
+            match (from, to, rare.rounding, sat) {
+                (S32, F32, R, false) => unary(|a: u32| s32_to_f32(R, a as i32).to_bits()),
+                (U32, F32, R, false) => unary(|a: u32| u32_to_f32(R, a).to_bits()),
+                (U16, F32, _, false) => unary(|a: u32| u32_to_f32(R, a & 0xFFFF).to_bits()),
+                (S32, F64, _, false) => unary(|a: u32| (a as i32 as f64).to_bits()),
+                _ => return Some(Form::Rare(rare)),
+            }
         }
-        (None, Some(b)) => {
-            let how = integral(op)?;
+        (false, true) => {
+            rare.integral = integral(op)?;
             if ftz && from != F32 {
                 return None;
             }
-            // Out of range is cut to the range with or without .sat.
-            Some(match (from, to) {
+            match (from, to) {
                 (F32, S32) if !ftz => {
-                    by_integral!(how, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32))
+                    by_integral!(rare.integral, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32))
                 }
                 (F32, U32) if !ftz => {
-                    by_integral!(how, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a))))
+                    by_integral!(rare.integral, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a))))
                 }
-                (F32, _) if ftz => by_integer!(b, B => by_integral!(how, R => {
-                    between(from, to, |a| f32_to_int(R, B, flush_f32(f32::from_bits(a as u32))))
-                })),
-                (F32, _) => by_integer!(b, B => by_integral!(how, R => {
-                    between(from, to, |a| f32_to_int(R, B, f32::from_bits(a as u32)))
-                })),
-                (F64, _) => by_integer!(b, B => by_integral!(how, R => {
-                    between(from, to, |a| f64_to_int(R, B, f64::from_bits(a)))
-                })),
-                (F16, _) => by_integer!(b, B => by_integral!(how, R => {
-                    between(from, to, |a| f32_to_int(R, B, f16_to_f32(a as u16)))
-                })),
-                (Bf16, _) => by_integer!(b, B => by_integral!(how, R => {
-                    between(from, to, |a| f32_to_int(R, B, bf16_to_f32(a as u16)))
-                })),
-                _ => return None,
-            })
+                _ => return Some(Form::Rare(rare)),
+            }
         }
-        (None, None) => floats(op, to, from, ftz, sat),
-    }
+    };
+    Some(Form::Common(common))
 }
 
 /// Between floating-point types.
@@ -555,10 +588,22 @@ fn packed(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }),
         _ => return Err(l.unknown(i)),
     };
-    let mut slots = vec![d(l.dest(&i.operands[0], word)?)];
-    for operand in &i.operands[1..] {
-        slots.push(u(l.source(operand, word)?));
-    }
+    let slots = if op.types.contains(&word) {
+        let [to, a, b, c] = l.operands(i)?;
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+            u(l.source(c, word)?),
+        ]
+    } else {
+        let [to, a, b] = l.operands(i)?;
+        vec![
+            d(l.dest(to, word)?),
+            u(l.source(a, word)?),
+            u(l.source(b, word)?),
+        ]
+    };
     l.emit(exec, Class::Convert, &slots);
     Ok(())
 }

@@ -7,9 +7,7 @@ use crate::num::bits::{copysign_f32, copysign_f64};
 use crate::num::float::*;
 use crate::num::half::*;
 use crate::num::minmax::*;
-use crate::num::{
-    Rounding, canonical_f32, flush_f32, pair1, pair2, pair3, saturate_f32, saturate_f64,
-};
+use crate::num::{Rounding, canonical_f32, flush_f32, pair1, pair2, pair3, saturate_f32};
 use crate::ptx::ast::Type;
 
 /// Takes the rounding mode `.rn`, `.rz`, `.rm` or `.rp`, if one is given.
@@ -105,14 +103,15 @@ fn f32x(op: &mut Opcode) -> Option<Exec> {
     let full = op.flag("full");
     let rounding = rounding(op);
     let nan = op.flag("NaN");
-    let xorsign = op.flag("xorsign") && op.flag("abs");
+    // One without the other remains, and is refused.
+    let xorsign = op.flags(&["xorsign", "abs"]);
     let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma" | "mad");
     let approximate = matches!(op.base, "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh");
     let either = matches!(op.base, "div" | "rcp" | "sqrt");
     let extreme = matches!(op.base, "min" | "max");
     if sat && !arithmetic
         || approx && !(approximate || either)
-        || full && op.base != "div"
+        || full && (op.base != "div" || approx || rounding.is_some())
         || rounding.is_some() && !(arithmetic || either)
         || approx && rounding.is_some()
         || approximate && !approx
@@ -168,7 +167,6 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
     let g = |a: u64| f64::from_bits(a);
     let gross = op.flag("approx");
     let ftz = op.flag("ftz");
-    let sat = op.flag("sat");
     let rounding = rounding(op);
     let arithmetic = matches!(
         op.base,
@@ -177,27 +175,12 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
     if gross && (rounding.is_some() || !matches!(op.base, "rcp" | "rsqrt"))
         || ftz && !gross
         || rounding.is_some() && !arithmetic
-        || sat && !matches!(op.base, "add" | "sub" | "mul" | "fma")
+        // Only rsqrt has a form that keeps subnormals.
+        || gross && !ftz && op.base == "rcp"
     {
         return None;
     }
     let r = rounding.unwrap_or(Rounding::Nearest);
-    if sat {
-        return Some(match op.base {
-            "add" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(add_f64(R, g(a), g(b))).to_bits()))
-            }
-            "sub" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(sub_f64(R, g(a), g(b))).to_bits()))
-            }
-            "mul" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(mul_f64(R, g(a), g(b))).to_bits()))
-            }
-            _ => {
-                by_rounding!(rounding?, R => ternary(move |a, b, c| saturate_f64(fma_f64(R, g(a), g(b), g(c))).to_bits()))
-            }
-        });
-    }
     Some(match op.base {
         "add" => by_rounding!(r, R => binary(move |a, b| add_f64(R, g(a), g(b)).to_bits())),
         "sub" => by_rounding!(r, R => binary(move |a, b| sub_f64(R, g(a), g(b)).to_bits())),
@@ -229,7 +212,8 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
     let relu = op.flag("relu");
     let approx = op.flag("approx");
     let nan = op.flag("NaN");
-    let xorsign = op.flag("xorsign") && op.flag("abs");
+    // One without the other remains, and is refused.
+    let xorsign = op.flags(&["xorsign", "abs"]);
     let rounding = rounding(op);
     let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma");
     let extreme = matches!(op.base, "min" | "max");
@@ -239,10 +223,10 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
         || approx != matches!(op.base, "ex2" | "tanh")
         || (nan || xorsign) && !extreme
         || sat && (!arithmetic || brain)
-        || relu && op.base != "fma"
-        // Every bf16 form keeps subnormals, but ex2 only flushes.
+        || relu && (op.base != "fma" || sat)
+        // Every bf16 form keeps subnormals, but ex2 only flushes, and only that of bf16.
         || ftz && brain && op.base != "ex2"
-        || brain && op.base == "ex2" && !ftz
+        || op.base == "ex2" && ftz != brain
         || ftz && op.base == "tanh"
     {
         return None;

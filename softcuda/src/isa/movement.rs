@@ -42,14 +42,23 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
-            Ok(())
+            match (op.base, &i.operands[..]) {
+                ("prefetch" | "prefetchu", [Operand::Address { .. }]) => Ok(()),
+                ("discard" | "applypriority", [Operand::Address { .. }, Operand::Int(128)]) => {
+                    Ok(())
+                }
+                _ => Err(l.unknown(i)),
+            }
         }
         "createpolicy" => {
             for flag in ["fractional", "range", "global"] {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
-            let to = l.dest(&i.operands[0], Type::B64)?;
+            let Some(to) = i.operands.first() else {
+                return Err(l.unknown(i));
+            };
+            let to = l.dest(to, Type::B64)?;
             let zero = l.literal(0, Type::B64);
             l.emit(unary(|a: u64| a), Class::Move, &[d(to), u(zero)]);
             Ok(())
@@ -230,14 +239,30 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 /// The modifiers of loads and stores that say how memory is ordered or cached. The one by which another thread is meant to see or
 /// change the value meanwhile, if there is one.
 fn modifiers(op: &mut Opcode) -> Option<&'static str> {
-    let ordered = op.one_of(&["volatile", "acquire", "release", "relaxed", "mmio"]);
+    let one_way = if op.base == "st" {
+        "release"
+    } else {
+        "acquire"
+    };
+    let ordered = op.one_of(&["volatile", one_way, "relaxed", "mmio"]);
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     op.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
-    op.flag("nc");
     op.flag("unified");
-    while op.prefixed("L1::").is_some() || op.prefixed("L2::").is_some() {}
     ordered
+}
+
+/// Takes the levels of caches that an access names, and tells whether its last operand is a cache policy, which changes nothing here.
+pub fn cache_hint(op: &mut Opcode) -> bool {
+    let hint = op.flag("L2::cache_hint");
+    while op.prefixed("L1::").is_some() || op.prefixed("L2::").is_some() {}
+    hint
+}
+
+/// Whether the device of the module has vectors of this size: 16 bytes, 32 from sm_100 on.
+fn fits(l: &Lower, ty: Type, n: usize) -> bool {
+    let bytes = n as u64 * ty.bytes();
+    bytes <= 16 || bytes == 32 && ty.bytes() >= 4 && l.kernel.sm >= 100
 }
 
 /// The space that an opcode names.
@@ -301,6 +326,11 @@ pub fn address(l: &mut Lower, operand: &Operand, space: Space) -> Result<Address
     let Some(place) = l.place(name) else {
         return Err(l.error(format!("{name} is not declared")));
     };
+    // Parameters of calls and functions are in local memory.
+    let there = place.space == space || place.space == Space::Local && space == Space::Param;
+    if space != Space::Generic && !there {
+        return Err(l.error(format!("{name} is not in {space:?} memory")));
+    }
     let arg = l.address_of(place, *offset);
     let arg = if space == Space::Generic && window(place.space) != 0 {
         let by = l.literal(window(place.space), Type::B64);
@@ -342,17 +372,18 @@ fn note_granule(l: &mut Lower, space: Space, bytes: u32) {
 fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
+    if space == Space::Global {
+        op.flag("nc");
+    }
     let n = vector(op);
     let Some(ty) = op.only() else {
         return Err(l.unknown(i));
     };
-    if matches!(ty, Type::Pred | Type::B128) || n as u64 * ty.bytes() > 32 {
+    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
-    let (to, from) = match &i.operands[..] {
-        [to, from] => (to, from),
-        // A cache policy changes nothing here.
-        [to, from, _policy] => (to, from),
+    let (to, from) = match (cache_hint(op), &i.operands[..]) {
+        (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),
     };
     let elements: Vec<Operand> = l.elements(to).into_iter().cloned().collect();
@@ -457,12 +488,11 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let Some(ty) = op.only() else {
         return Err(l.unknown(i));
     };
-    if matches!(ty, Type::Pred | Type::B128) || n as u64 * ty.bytes() > 32 {
+    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
-    let (to, from) = match &i.operands[..] {
-        [to, from] => (to, from),
-        [to, from, _policy] => (to, from),
+    let (to, from) = match (cache_hint(op), &i.operands[..]) {
+        (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),
     };
     let elements: Vec<Operand> = l.elements(from).into_iter().cloned().collect();
