@@ -81,11 +81,16 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Notes a warp instruction.
+    /// Notes a warp instruction whose guard holds for `mask` of the `running` lanes. A branch is decided by all that run.
     #[inline(always)]
-    pub fn instruction(&mut self, class: Class, mask: u32) {
+    pub fn instruction(&mut self, class: Class, mask: u32, running: u32) {
+        let lanes = if class == Class::Branch {
+            running
+        } else {
+            mask
+        };
         self.instructions[class as usize] += 1;
-        self.lanes[class as usize] += mask.count_ones() as u64;
+        self.lanes[class as usize] += lanes.count_ones() as u64;
     }
 
     /// Takes a warp instruction back that did not run: its lanes wait for others to run it together.
@@ -545,8 +550,8 @@ mod tests {
     #[test]
     fn counts_survive_json() {
         let mut counts = Counts::default();
-        counts.instruction(Class::F32, 0xFF);
-        counts.instruction(Class::Tensor, u32::MAX);
+        counts.instruction(Class::F32, 0xFF, 0xFFFF);
+        counts.instruction(Class::Tensor, u32::MAX, u32::MAX);
         counts.barriers = 3;
         let text = serde_json::to_string(&counts).unwrap();
         assert!(

@@ -239,7 +239,7 @@ fn counts_do_not_depend_on_host_threads() {
         all
     };
     let one = run(1);
-    assert_eq!(one.compulsory_load_sectors, 48 + 128 * 2 / 2);
+    assert_eq!(one.compulsory_load_sectors, 48 + 128 / 2);
     assert_eq!(run(3), one);
     assert_eq!(run(8), one);
 }

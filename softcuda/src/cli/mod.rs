@@ -22,6 +22,9 @@ enum Command {
     /// Run a program on the software device.
     Run(run::Args),
     /// Run a program on the software device and count what its kernels do.
+    ///
+    /// A table of the kernels goes to stderr. Its times are estimates for a real chip from what was counted, not measurements:
+    /// they tell what bounds a kernel, and whether a change made it do less.
     Profile(profile::Args),
 }
 
@@ -30,5 +33,13 @@ pub fn run(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(args) => run::run(args),
         Command::Profile(args) => profile::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_sound() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

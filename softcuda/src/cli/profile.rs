@@ -14,6 +14,8 @@ use softcuda::roofline::{NOTE, Resource};
 /// The exit code is that of `softcuda run`. Times are estimates for a real chip from what was counted, not measurements: they
 /// tell what bounds a kernel and whether a change made it do less.
 #[derive(Debug, clap::Args)]
+// The arguments of `run` are a part, and a group of them has the same name.
+#[group(id = "profile")]
 pub struct Args {
     /// The chip of the estimates: A100 or H100 [default: A100 for a capability before 9.0, else H100].
     #[arg(long, value_name = "NAME", value_parser = ["A100", "H100"], ignore_case = true, hide_possible_values = true)]

@@ -368,7 +368,9 @@ impl Warp {
                 if mask == 0 {
                     if COUNT {
                         // SAFETY: no reference to the block is held here.
-                        unsafe { self.block() }.counts().instruction(i.class, 0);
+                        unsafe { self.block() }
+                            .counts()
+                            .instruction(i.class, 0, self.mask);
                     }
                     self.pc += 1;
                     continue;
@@ -377,7 +379,7 @@ impl Warp {
             if COUNT {
                 // SAFETY: no reference to the block is held here.
                 let block = unsafe { self.block() };
-                block.counts().instruction(i.class, mask);
+                block.counts().instruction(i.class, mask, self.mask);
             }
             // SAFETY: the instruction is the code's own.
             match unsafe { (i.exec)(self, i, mask) } {

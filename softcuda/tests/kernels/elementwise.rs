@@ -15,7 +15,7 @@ fn adamw() {
             let v: Vec<f32> = random.units(n).iter().map(|x| x * x).collect();
             let buffers = [&w, &g, &m, &v].map(|x| device.buffer(x));
             let scale = device.buffer(&[0.5f32]);
-            let [on_w, on_g, on_m, on_v] = buffers.each_ref();
+            let [on_w, on_g, on_m, on_v] = buffers;
             let constants = [1e-2f32, 0.9, 0.95, 1.1, 1.2, 1e-8, 0.05];
             let [lr, beta1, beta2, c1, c2, epsilon, decay] = constants;
             let arguments = args![
