@@ -239,7 +239,11 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 /// The modifiers of loads and stores that say how memory is ordered or cached. The one by which another thread is meant to see or
 /// change the value meanwhile, if there is one.
 fn modifiers(op: &mut Opcode) -> Option<&'static str> {
-    let one_way = if op.base == "st" { "release" } else { "acquire" };
+    let one_way = if op.base == "st" {
+        "release"
+    } else {
+        "acquire"
+    };
     let ordered = op.one_of(&["volatile", one_way, "relaxed", "mmio"]);
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
