@@ -2,6 +2,7 @@
 //!
 //! To add a command: write `src/cli/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
+mod profile;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -20,11 +21,14 @@ pub struct Cli {
 enum Command {
     /// Run a program on the software device.
     Run(run::Args),
+    /// Run a program on the software device and count what its kernels do.
+    Profile(profile::Args),
 }
 
 /// Runs the command.
 pub fn run(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Profile(args) => profile::run(args),
     }
 }

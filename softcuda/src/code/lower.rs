@@ -807,7 +807,7 @@ impl<'k, 'm> Lower<'k, 'm> {
         };
         let label = self.fresh_label();
         self.guard = Some((register, !negated));
-        self.emit(isa::control::BRANCH, Class::Control, &[]).control =
+        self.emit(isa::control::BRANCH, Class::Branch, &[]).control =
             Control::Branch(vec![label.clone()]);
         self.guard = None;
         body(self)?;

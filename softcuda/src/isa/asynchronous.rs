@@ -135,6 +135,8 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         let whole = lanes(reading)
             .filter(|&l| count[l] == size)
             .fold(0u32, |bits, l| bits | 1 << l);
+        let part = reading & !whole;
+        let before = (part != 0).then(|| w.block().counts().clone());
         if whole != 0 {
             let Ok(pointers) = Global::resolve(w, &from, whole, size, Access::Read) else {
                 return Flow::Fault;
@@ -147,7 +149,7 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
                 );
             }
         }
-        for l in lanes(reading & !whole) {
+        for l in lanes(part) {
             for byte in 0..count[l] as usize {
                 let at: [u64; LANES] = std::array::from_fn(|lane| from[lane] + byte as u64);
                 let Ok(pointers) = Global::resolve(w, &at, 1 << l, 1, Access::Read) else {
@@ -158,6 +160,15 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         }
         let to = to.map(|to| to as u32);
         let block = w.block();
+        if let Some(before) = before
+            && block.launch().options.count
+        {
+            // These were counted byte by byte: now as the one access that they are.
+            *block.counts() = before;
+            let mut own: Vec<(u64, u32)> = lanes(reading).map(|l| (from[l], count[l])).collect();
+            let touched = block.launch().touched;
+            block.counts().global(&mut own, Access::Read, touched);
+        }
         if block.launch().options.checks.initialised {
             for l in lanes(mask) {
                 block.written[to[l] as usize..][..size as usize].fill(PENDING);

@@ -8,7 +8,7 @@ use crate::machine::access::{
     SHARED_WINDOW, SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
-use crate::machine::rows::{Exec, Flow, LANES, binary, logic, test, unary, versions};
+use crate::machine::rows::{Exec, Flow, LANES, Slot, binary, logic, test, unary, versions};
 use crate::machine::warp::Warp;
 use crate::module::LoadError;
 use crate::ptx::ast::{Instruction, Operand, Space, Type};
@@ -465,7 +465,8 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Global => Class::GlobalLoad,
         Space::Shared => Class::SharedLoad,
         Space::Generic => Class::Generic,
-        Space::Local | Space::Const | Space::Param => Class::Local,
+        Space::Local => Class::Local,
+        Space::Const | Space::Param => Class::Constant,
     };
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
@@ -626,43 +627,42 @@ pub unsafe fn addresses(w: &Warp, i: &Instr) -> [u64; LANES] {
 fn loader<P: Place + 'static, E: Element>() -> Exec {
     #[inline(always)]
     unsafe fn body<P: Place + 'static, E: Element>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-        // SAFETY: pointers come from `resolve`, rows are the instruction's own.
+        // SAFETY: pointers come from `resolve` or `resolve_run`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
-                return Flow::Fault;
-            };
             let size = size_of::<E::Raw>();
             let n = bytes as usize / size;
-            let rows = i.more as usize;
-            let code = w.code();
-            if n == 1
-                && size == size_of::<E::Slot>()
-                && contiguous(&addresses_of(&pointers), mask, bytes)
+            let rows = &w.code().wide[i.more as usize..][..n];
+            if contiguous(&addresses, mask, bytes)
+                && let Some(first) = P::resolve_run(w, addresses[0], bytes, Access::Read)
             {
-                if code.wide[rows] != NO_ROW {
-                    let values = pointers[0].cast::<[E::Slot; LANES]>().read_unaligned();
-                    w.store(code.wide[rows], &values, mask);
+                for (e, &row) in rows.iter().enumerate() {
+                    if row != NO_ROW {
+                        let from = first.add(e * size);
+                        let mut values = [E::Slot::ZERO; LANES];
+                        for l in 0..LANES {
+                            values[l] = E::widen(
+                                from.add(l * bytes as usize)
+                                    .cast::<E::Raw>()
+                                    .read_unaligned(),
+                            );
+                        }
+                        w.store(row, &values, mask);
+                    }
                 }
                 return Flow::Next;
             }
-            for e in 0..n {
-                let row = code.wide[rows + e];
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
+                return Flow::Fault;
+            };
+            for (e, &row) in rows.iter().enumerate() {
                 if row == NO_ROW {
                     continue;
                 }
                 let to = w.row_mut::<E::Slot>(row);
-                if mask == u32::MAX {
-                    for l in 0..LANES {
-                        to[l] =
-                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
-                    }
-                } else {
-                    for l in lanes(mask) {
-                        to[l] =
-                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
-                    }
+                for l in lanes(mask) {
+                    to[l] = E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
                 }
             }
         }
@@ -671,37 +671,35 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
     versions!(body<P, E> where { P: Place + 'static, E: Element })
 }
 
-#[inline(always)]
-fn addresses_of(pointers: &[*mut u8; LANES]) -> [u64; LANES] {
-    pointers.map(|pointer| pointer as u64)
-}
-
 fn storer<P: Place + 'static, E: Element>() -> Exec {
     #[inline(always)]
     unsafe fn body<P: Place + 'static, E: Element>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-        // SAFETY: pointers come from `resolve`, rows are the instruction's own.
+        // SAFETY: pointers come from `resolve` or `resolve_run`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
+            let size = size_of::<E::Raw>();
+            let n = bytes as usize / size;
+            let rows = &w.code().wide[i.more as usize..][..n];
+            if contiguous(&addresses, mask, bytes)
+                && let Some(first) = P::resolve_run(w, addresses[0], bytes, Access::Write)
+            {
+                for (e, &row) in rows.iter().enumerate() {
+                    let to = first.add(e * size);
+                    let values: [E::Slot; LANES] = w.load(row);
+                    for l in 0..LANES {
+                        to.add(l * bytes as usize)
+                            .cast::<E::Raw>()
+                            .write_unaligned(E::narrow(values[l]));
+                    }
+                }
+                return Flow::Next;
+            }
             let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else {
                 return Flow::Fault;
             };
-            let size = size_of::<E::Raw>();
-            let n = bytes as usize / size;
-            let rows = i.more as usize;
-            let code = w.code();
-            if n == 1
-                && size == size_of::<E::Slot>()
-                && contiguous(&addresses_of(&pointers), mask, bytes)
-            {
-                let values: [E::Slot; LANES] = w.load(code.wide[rows]);
-                pointers[0]
-                    .cast::<[E::Slot; LANES]>()
-                    .write_unaligned(values);
-                return Flow::Next;
-            }
-            for e in 0..n {
-                let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
+            for (e, &row) in rows.iter().enumerate() {
+                let values: [E::Slot; LANES] = w.load(row);
                 for l in lanes(mask) {
                     pointers[l]
                         .add(e * size)
@@ -710,11 +708,10 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
                 }
             }
             // A lane whose value is not there now was overwritten by another lane of this very store.
-            if w.block().launch().options.checks.shared_races
-                && std::any::TypeId::of::<P>() == std::any::TypeId::of::<SharedMemory>()
-            {
-                for e in 0..n {
-                    let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
+            let shared = std::any::TypeId::of::<P>() == std::any::TypeId::of::<SharedMemory>();
+            if shared && w.block().launch().options.checks.shared_races {
+                for (e, &row) in rows.iter().enumerate() {
+                    let values: [E::Slot; LANES] = w.load(row);
                     for l in lanes(mask) {
                         if pointers[l].add(e * size).cast::<E::Raw>().read_unaligned()
                             != E::narrow(values[l])

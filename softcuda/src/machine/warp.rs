@@ -366,6 +366,10 @@ impl Warp {
                 let bits = unsafe { self.load_pred(i.guard) };
                 mask &= if i.negated { !bits } else { bits };
                 if mask == 0 {
+                    if COUNT {
+                        // SAFETY: no reference to the block is held here.
+                        unsafe { self.block() }.counts().instruction(i.class, 0);
+                    }
                     self.pc += 1;
                     continue;
                 }
@@ -380,6 +384,10 @@ impl Warp {
                 Flow::Next => self.pc += 1,
                 Flow::Jump => {}
                 Flow::WaitLanes => {
+                    if COUNT {
+                        // SAFETY: no reference to the block is held here.
+                        unsafe { self.block() }.counts().not_yet(i.class, mask);
+                    }
                     let required = self.required;
                     let split = &mut self.splits[self.current as usize];
                     split.pc = self.pc;
