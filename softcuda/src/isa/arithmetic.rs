@@ -43,9 +43,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let exec = if ty.float() {
         float::form(op, ty)
     } else {
-        integer(op, ty)
+        integer(op, ty).map(|exec| (exec, None))
     };
-    let Some(exec) = exec else {
+    let Some((exec, then)) = exec else {
         return Err(l.unknown(i));
     };
     let class = match op.base {
@@ -67,11 +67,15 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             operands.len()
         )));
     }
-    let mut slots = vec![d(l.dest(&operands[0], ty)?)];
+    let to = l.dest(&operands[0], ty)?;
+    let mut slots = vec![d(to)];
     for operand in &operands[1..] {
         slots.push(u(l.source(operand, ty)?));
     }
     l.emit(exec, class, &slots);
+    if let Some(then) = then {
+        l.emit(then, Class::None, &[d(to), u(to)]);
+    }
     Ok(())
 }
 

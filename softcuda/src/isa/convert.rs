@@ -28,31 +28,21 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 fn one(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type, from: Type) -> Result<()> {
-    let Some(form) = form(op, to, from) else {
+    let Some((exec, imm)) = form(op, to, from) else {
         return Err(l.unknown(i));
     };
     let [result, source] = l.operands(i)?;
     // Both may be wider than the types say.
     let source = l.relaxed_source(source, from)?;
     let (result, wide) = l.relaxed_dest(result, to)?;
-    let slots = [d(result), u(source)];
-    match form {
-        Form::Common(exec) => {
-            l.emit(exec, Class::Convert, &slots);
-        }
-        Form::Rare(rare) => l.emit(RARE, Class::Convert, &slots).imm = rare.packed(),
-    }
+    l.emit(exec, Class::Convert, &[d(result), u(source)]).imm = imm;
     l.widen(result, wide, to);
     Ok(())
 }
 
 fn integer(ty: Type) -> Option<Int> {
-    let float = ty.float()
-        || matches!(
-            ty,
-            Type::Pred | Type::B8 | Type::B16 | Type::B32 | Type::B64 | Type::B128
-        );
-    (!float).then_some(Int {
+    use Type::*;
+    matches!(ty, U8 | S8 | U16 | S16 | U32 | S32 | U64 | S64).then_some(Int {
         bits: ty.bytes() as u32 * 8,
         signed: ty.signed(),
     })
@@ -91,194 +81,253 @@ macro_rules! by_integral {
     };
 }
 
-/// How a conversion is carried out.
-enum Form {
-    /// By an operation of its own.
-    Common(Exec),
-    /// By the one operation for all that kernels seldom use.
-    Rare(Rare),
+/// Gives `$exec` for the one of the two rounding modes at hand that forms with packed or short results have.
+macro_rules! by_either {
+    ($rounding:expr, $r:ident => $exec:expr) => {
+        if $rounding == Rounding::Nearest {
+            const $r: Rounding = Rounding::Nearest;
+            $exec
+        } else {
+            const $r: Rounding = Rounding::Zero;
+            $exec
+        }
+    };
 }
 
-/// A conversion from or to an integer, as its instruction carries it.
+/// A conversion that no loop is full of: there are many, and so they have one function for all instead of code for each.
 #[derive(Clone, Copy)]
 struct Rare {
     from: Type,
     to: Type,
     rounding: Rounding,
     integral: Integral,
-    sat: bool,
     ftz: bool,
+    sat: bool,
+    relu: bool,
+    finite: bool,
 }
 
-const TYPES: [Type; 12] = [
-    Type::U8,
-    Type::S8,
-    Type::U16,
-    Type::S16,
-    Type::U32,
-    Type::S32,
-    Type::U64,
-    Type::S64,
-    Type::F16,
-    Type::Bf16,
-    Type::F32,
-    Type::F64,
-];
-const ROUNDINGS: [Rounding; 4] = [
-    Rounding::Nearest,
-    Rounding::Zero,
-    Rounding::Down,
-    Rounding::Up,
-];
-const INTEGRALS: [Integral; 4] = [
-    Integral::Nearest,
-    Integral::Zero,
-    Integral::Down,
-    Integral::Up,
-];
+/// The types of [`Rare`].
+const TYPES: [Type; 12] = {
+    use Type::*;
+    [U8, S8, U16, S16, U32, S32, U64, S64, F16, Bf16, F32, F64]
+};
+const ROUNDINGS: [Rounding; 4] = {
+    use Rounding::*;
+    [Nearest, Zero, Down, Up]
+};
+const INTEGRALS: [Integral; 4] = {
+    use Integral::*;
+    [Nearest, Zero, Down, Up]
+};
 
 impl Rare {
-    /// Four bits for each type, two for each rounding, one for each flag.
-    fn packed(self) -> i64 {
-        let place = |ty| TYPES.iter().position(|known| *known == ty).unwrap_or(0) as i64;
-        place(self.from)
-            | place(self.to) << 4
-            | (self.rounding as i64) << 8
-            | (self.integral as i64) << 10
-            | (self.sat as i64) << 12
-            | (self.ftz as i64) << 13
-    }
-
-    fn unpacked(bits: i64) -> Rare {
+    fn new(to: Type, from: Type) -> Rare {
         Rare {
-            from: TYPES[(bits & 15) as usize],
-            to: TYPES[(bits >> 4 & 15) as usize],
-            rounding: ROUNDINGS[(bits >> 8 & 3) as usize],
-            integral: INTEGRALS[(bits >> 10 & 3) as usize],
-            sat: bits >> 12 & 1 != 0,
-            ftz: bits >> 13 & 1 != 0,
+            from,
+            to,
+            rounding: Rounding::Nearest,
+            integral: Integral::Nearest,
+            ftz: false,
+            sat: false,
+            relu: false,
+            finite: false,
         }
     }
 
-    /// One value's bits.
-    fn apply(self, a: u64) -> u64 {
-        let r = self.rounding;
+    /// The operation with what it needs to know.
+    fn form(self) -> Form {
+        fn index<T: PartialEq>(all: &[T], one: T) -> i64 {
+            let index = all.iter().position(|other| *other == one);
+            index.expect("one of them") as i64
+        }
+        let flags = [self.ftz, self.sat, self.relu, self.finite];
+        let flags = flags
+            .iter()
+            .rev()
+            .fold(0, |bits, flag| bits << 1 | *flag as i64);
+        let imm = index(&TYPES, self.from)
+            | index(&TYPES, self.to) << 8
+            | index(&ROUNDINGS, self.rounding) << 16
+            | index(&INTEGRALS, self.integral) << 24
+            | flags << 32;
+        (rare, imm)
+    }
+
+    fn of(imm: i64) -> Rare {
+        let byte = |n: u32| (imm >> (8 * n)) as u8 as usize;
+        let flag = |n: u32| byte(4) >> n & 1 != 0;
+        Rare {
+            from: TYPES[byte(0)],
+            to: TYPES[byte(1)],
+            rounding: ROUNDINGS[byte(2)],
+            integral: INTEGRALS[byte(3)],
+            ftz: flag(0),
+            sat: flag(1),
+            relu: flag(2),
+            finite: flag(3),
+        }
+    }
+
+    fn convert(self, a: u64) -> u64 {
+        let (r, how) = (self.rounding, self.integral);
+        let flushed = |x: f32| if self.ftz { flush_f32(x) } else { x };
         match (integer(self.from), integer(self.to)) {
             (Some(from), Some(to)) => int_to_int(from, to, self.sat, from.extend(a)),
             (Some(from), None) => {
                 let a = from.extend(a);
-                match (self.to, self.sat) {
-                    (Type::F32, false) => int_to_f32(r, from, a).to_bits() as u64,
-                    (Type::F32, true) => saturate_f32(int_to_f32(r, from, a)).to_bits() as u64,
-                    (Type::F64, false) => int_to_f64(r, from, a).to_bits(),
-                    (Type::F64, true) => saturate_f64(int_to_f64(r, from, a)).to_bits(),
-                    (Type::F16, false) => int_to_f16(r, from, a) as u64,
-                    (Type::F16, true) => saturate_f16(int_to_f16(r, from, a)) as u64,
-                    _ => int_to_bf16(r, from, a) as u64,
+                match self.to {
+                    Type::F32 => self.single(int_to_f32(r, from, a)),
+                    Type::F64 if self.sat => saturate_f64(int_to_f64(r, from, a)).to_bits(),
+                    Type::F64 => int_to_f64(r, from, a).to_bits(),
+                    Type::F16 => self.half(int_to_f16(r, from, a)),
+                    _ => self.half(int_to_bf16(r, from, a)),
                 }
             }
-            // Out of range is cut to the range with or without .sat.
-            (None, Some(to)) => {
-                let single = |a: f32| f32_to_int(self.integral, to, a);
-                match (self.from, self.ftz) {
-                    (Type::F64, _) => f64_to_int(self.integral, to, f64::from_bits(a)),
-                    (Type::F16, _) => single(f16_to_f32(a as u16)),
-                    (Type::Bf16, _) => single(bf16_to_f32(a as u16)),
-                    (_, false) => single(f32::from_bits(a as u32)),
-                    (_, true) => single(flush_f32(f32::from_bits(a as u32))),
-                }
-            }
-            (None, None) => a,
+            (None, Some(to)) => match self.from {
+                Type::F64 => f64_to_int(how, to, f64::from_bits(a)),
+                Type::F32 => f32_to_int(how, to, flushed(f32::from_bits(a as u32))),
+                Type::F16 => f32_to_int(how, to, f16_to_f32(a as u16)),
+                _ => f32_to_int(how, to, bf16_to_f32(a as u16)),
+            },
+            (None, None) => match (self.from, self.to) {
+                (Type::F64, Type::F32) => self.single(f64_to_f32(r, f64::from_bits(a))),
+                (Type::F64, Type::F16) => self.half(f64_to_f16(r, f64::from_bits(a))),
+                (Type::F64, _) => self.half(f64_to_bf16(r, f64::from_bits(a))),
+                (Type::F16, _) => self.half(f32_to_bf16(r, f16_to_f32(a as u16))),
+                (Type::Bf16, _) => self.half(f32_to_f16(r, bf16_to_f32(a as u16))),
+                (_, Type::F16) => self.half(f32_to_f16(r, flushed(f32::from_bits(a as u32)))),
+                _ => self.half(f32_to_bf16(r, f32::from_bits(a as u32))),
+            },
         }
+    }
+
+    /// An f32 result with its modifiers.
+    fn single(self, x: f32) -> u64 {
+        let x = if self.ftz { flush_f32(x) } else { x };
+        let x = if self.sat { saturate_f32(x) } else { x };
+        x.to_bits() as u64
+    }
+
+    /// A result of 16 bits with its modifiers.
+    fn half(self, x: u16) -> u64 {
+        let brain = self.to == Type::Bf16;
+        let x = match (self.relu, brain) {
+            (true, true) => relu_bf16(x),
+            (true, false) => relu_f16(x),
+            _ => x,
+        };
+        let x = match (self.finite, brain) {
+            (true, true) => finite_bf16(x),
+            (true, false) => finite_f16(x),
+            _ => x,
+        };
+        (if self.sat { saturate_f16(x) } else { x }) as u64
     }
 }
 
-const RARE: Exec = rare;
-
 unsafe fn rare(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let rare = Rare::unpacked(i.imm);
+    let rare = Rare::of(i.imm);
+    let long = |ty: Type| Width::of(ty) == Width::Long;
     // SAFETY: the rows are the instruction's own, as wide as its types.
     unsafe {
-        let from: [u64; LANES] = match Width::of(rare.from) {
-            Width::Long => w.load(i.args[1]),
-            _ => w.load::<u32>(i.args[1]).map(u64::from),
+        let a: [u64; LANES] = match long(rare.from) {
+            true => w.load(i.args[1]),
+            false => w.load::<u32>(i.args[1]).map(u64::from),
         };
-        let to = from.map(|a| rare.apply(a));
-        match Width::of(rare.to) {
-            Width::Long => w.store(i.args[0], &to, mask),
-            _ => w.store(i.args[0], &to.map(|bits| bits as u32), mask),
+        let d = a.map(|a| rare.convert(a));
+        match long(rare.to) {
+            true => w.store(i.args[0], &d, mask),
+            false => w.store(i.args[0], &d.map(|d| d as u32), mask),
         }
     }
     Flow::Next
 }
+
+/// An operation, and what it finds in [`Instr::imm`].
+type Form = (Exec, i64);
 
 /// The operation of `cvt.to.from`; none if there is no such form.
 fn form(op: &mut Opcode, to: Type, from: Type) -> Option<Form> {
     use Type::*;
     let ftz = op.flag("ftz");
     let sat = op.flag("sat");
-    let mut rare = Rare {
-        from,
-        to,
-        rounding: Rounding::Nearest,
-        integral: Integral::Zero,
-        sat,
+    let rare = Rare {
         ftz,
+        sat,
+        ..Rare::new(to, from)
     };
-    let common = match (integer(from).is_some(), integer(to).is_some()) {
-        (false, false) => floats(op, to, from, ftz, sat)?,
-        (true, true) if ftz => return None,
-        // What loops are full of has an operation of its own.
-        (true, true) => match (sat, from, to) {
-            (false, U32 | S32, U32 | S32) => unary(|a: u32| a),
-            (false, U32, U64 | S64) => unary(|a: u32| a as u64),
-            (false, S32, U64 | S64) => unary(|a: u32| a as i32 as i64 as u64),
-            (false, U64 | S64, U32 | S32) => unary(|a: u64| a as u32),
-            (false, U16, U32 | S32) => unary(|a: u32| a & 0xFFFF),
-            (false, U8, U32 | S32) => unary(|a: u32| a & 0xFF),
-            _ => return Some(Form::Rare(rare)),
-        },
-        (true, false) => {
-            rare.rounding = rounding(op)?;
-            if ftz && to != F32 || sat && !matches!(to, F16 | F32 | F64) {
-                return None;
-            }
-            const R: Rounding = Rounding::Nearest;
-            match (from, to, rare.rounding, sat) {
-                (S32, F32, R, false) => unary(|a: u32| s32_to_f32(R, a as i32).to_bits()),
-                (U32, F32, R, false) => unary(|a: u32| u32_to_f32(R, a).to_bits()),
-                (U16, F32, _, false) => unary(|a: u32| u32_to_f32(R, a & 0xFFFF).to_bits()),
-                (S32, F64, _, false) => unary(|a: u32| (a as i32 as f64).to_bits()),
-                _ => return Some(Form::Rare(rare)),
-            }
-        }
-        (false, true) => {
-            rare.integral = integral(op)?;
-            if ftz && from != F32 {
+    let exec = match (integer(from), integer(to)) {
+        (Some(_), Some(_)) => {
+            if ftz {
                 return None;
             }
             match (from, to) {
-                (F32, S32) if !ftz => {
-                    by_integral!(rare.integral, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32))
-                }
-                (F32, U32) if !ftz => {
-                    by_integral!(rare.integral, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a))))
-                }
-                _ => return Some(Form::Rare(rare)),
+                _ if sat => return Some(rare.form()),
+                (U32 | S32, U32 | S32) => unary(|a: u32| a),
+                (U32, U64 | S64) => unary(|a: u32| a as u64),
+                (S32, U64 | S64) => unary(|a: u32| a as i32 as i64 as u64),
+                (U64 | S64, U32 | S32) => unary(|a: u64| a as u32),
+                (U8, U16 | S16 | U32 | S32) => unary(|a: u32| a & 0xFF),
+                (S8, U32 | S32) => unary(|a: u32| a as i8 as u32),
+                (U16, U32 | S32) => unary(|a: u32| a & 0xFFFF),
+                (S16, U32 | S32) => unary(|a: u32| a as i16 as u32),
+                (U16 | S16 | U32 | S32, U8) => unary(|a: u32| a & 0xFF),
+                (U32 | S32, U16) => unary(|a: u32| a & 0xFFFF),
+                (U32 | S32, S16) => unary(|a: u32| a as i16 as u32),
+                _ => return Some(rare.form()),
             }
         }
+        (Some(_), None) => {
+            let rounding = rounding(op)?;
+            if ftz && to != F32 || sat && !matches!(to, F16 | F32 | F64) {
+                return None;
+            }
+            match (from, to) {
+                (S32, F32) if !sat => {
+                    by_rounding!(rounding, R => unary(|a: u32| s32_to_f32(R, a as i32).to_bits()))
+                }
+                (U32, F32) if !sat => {
+                    by_rounding!(rounding, R => unary(|a: u32| u32_to_f32(R, a).to_bits()))
+                }
+                (S32, F64) if !sat => unary(|a: u32| (a as i32 as f64).to_bits()),
+                (_, F16 | Bf16 | F32 | F64) => return Some(Rare { rounding, ..rare }.form()),
+                _ => return None,
+            }
+        }
+        (None, Some(_)) => {
+            let integral = integral(op)?;
+            if ftz && from != F32 {
+                return None;
+            }
+            // Out of range is cut to the range with or without .sat.
+            match (from, to) {
+                (F32, S32) if !ftz => {
+                    by_integral!(integral, R => unary(|a: u32| f32_to_s32(R, f32::from_bits(a)) as u32))
+                }
+                (F32, U32) if !ftz => {
+                    by_integral!(integral, R => unary(|a: u32| f32_to_u32(R, f32::from_bits(a))))
+                }
+                (F16 | Bf16 | F32 | F64, _) => return Some(Rare { integral, ..rare }.form()),
+                _ => return None,
+            }
+        }
+        (None, None) => return floats(op, rare),
     };
-    Some(Form::Common(common))
+    Some((exec, 0))
 }
 
 /// Between floating-point types.
-fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option<Exec> {
+fn floats(op: &mut Opcode, rare: Rare) -> Option<Form> {
     use Type::*;
+    let Rare {
+        from, to, ftz, sat, ..
+    } = rare;
     let f = |a: u32| f32::from_bits(a);
     let g = |a: u64| f64::from_bits(a);
     if to == from {
         // To an integral value of the same type; with no mode it is a move that may flush or saturate.
-        return Some(match (to, integral(op), ftz, sat) {
+        let exec = match (to, integral(op), ftz, sat) {
             (F32, Some(how), false, false) => {
                 by_integral!(how, R => unary(move |a| round_f32(R, f(a)).to_bits()))
             }
@@ -312,146 +361,92 @@ fn floats(op: &mut Opcode, to: Type, from: Type, ftz: bool, sat: bool) -> Option
                 by_integral!(how, R => unary(|a: u32| round_bf16(R, a as u16) as u32))
             }
             _ => return None,
-        });
+        };
+        return Some((exec, 0));
     }
-    match (from, to) {
+    let exec = match (from, to) {
         // Widening is exact; what .ftz flushes is the f32 side.
-        (F16, F32) => Some(match (ftz, sat) {
-            (_, false) => unary(|a: u32| f16_to_f32(a as u16).to_bits()),
-            (_, true) => unary(|a: u32| saturate_f32(f16_to_f32(a as u16)).to_bits()),
-        }),
-        (Bf16, F32) if !sat => Some(match ftz {
+        (F16, F32) => match sat {
+            false => unary(|a: u32| f16_to_f32(a as u16).to_bits()),
+            true => unary(|a: u32| saturate_f32(f16_to_f32(a as u16)).to_bits()),
+        },
+        (Bf16, F32) if !sat => match ftz {
             false => unary(|a: u32| bf16_to_f32(a as u16).to_bits()),
             true => unary(|a: u32| flush_f32(bf16_to_f32(a as u16)).to_bits()),
-        }),
-        (F16, F64) if !ftz => Some(match sat {
+        },
+        (F16, F64) if !ftz => match sat {
             false => unary(|a: u32| f16_to_f64(a as u16).to_bits()),
             true => unary(|a: u32| saturate_f64(f16_to_f64(a as u16)).to_bits()),
-        }),
-        (Bf16, F64) if !ftz && !sat => Some(unary(|a: u32| bf16_to_f64(a as u16).to_bits())),
-        (F32, F64) => Some(match (ftz, sat) {
+        },
+        (Bf16, F64) if !ftz && !sat => unary(|a: u32| bf16_to_f64(a as u16).to_bits()),
+        (F32, F64) => match (ftz, sat) {
             (false, false) => unary(move |a: u32| (f(a) as f64).to_bits()),
             (true, false) => unary(move |a: u32| (flush_f32(f(a)) as f64).to_bits()),
             (false, true) => unary(move |a: u32| saturate_f64(f(a) as f64).to_bits()),
             (true, true) => unary(move |a: u32| saturate_f64(flush_f32(f(a)) as f64).to_bits()),
-        }),
-        (F64, F32) => {
-            let r = rounding(op)?;
-            Some(match (ftz, sat) {
-                (false, false) => {
-                    by_rounding!(r, R => unary(move |a: u64| f64_to_f32(R, g(a)).to_bits()))
-                }
-                (true, false) => {
-                    by_rounding!(r, R => unary(move |a: u64| flush_f32(f64_to_f32(R, g(a))).to_bits()))
-                }
-                (false, true) => {
-                    by_rounding!(r, R => unary(move |a: u64| saturate_f32(f64_to_f32(R, g(a))).to_bits()))
-                }
-                (true, true) => {
-                    by_rounding!(r, R => unary(move |a: u64| saturate_f32(flush_f32(f64_to_f32(R, g(a)))).to_bits()))
-                }
-            })
-        }
-        (F64, F16) if !ftz => {
-            let r = rounding(op)?;
-            Some(match sat {
-                false => by_rounding!(r, R => unary(move |a: u64| f64_to_f16(R, g(a)) as u32)),
-                true => {
-                    by_rounding!(r, R => unary(move |a: u64| saturate_f16(f64_to_f16(R, g(a))) as u32))
-                }
-            })
-        }
-        (F64, Bf16) if !ftz && !sat => {
-            let r = rounding(op)?;
-            Some(by_rounding!(r, R => unary(move |a: u64| f64_to_bf16(R, g(a)) as u32)))
-        }
-        (F32, F16) => {
-            let r = rounding(op)?;
+        },
+        (F64, F32) => match rounding(op)? {
+            Rounding::Nearest if !ftz && !sat => {
+                unary(move |a: u64| f64_to_f32(Rounding::Nearest, g(a)).to_bits())
+            }
+            rounding => return Some(Rare { rounding, ..rare }.form()),
+        },
+        (F32, F16 | Bf16) => {
+            let rounding = rounding(op)?;
             let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
-            Some(match (ftz, sat, relu, finite) {
-                (false, false, false, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, f(a)) as u32))
+            if (ftz || sat) && (relu || finite || to == Bf16) {
+                return None;
+            }
+            const R: Rounding = Rounding::Nearest;
+            let plain = rounding == R && !ftz && !sat && !finite;
+            match (plain, to, relu) {
+                (true, F16, false) => unary(move |a: u32| f32_to_f16(R, f(a)) as u32),
+                (true, F16, true) => unary(move |a: u32| relu_f16(f32_to_f16(R, f(a))) as u32),
+                (true, _, false) => unary(move |a: u32| f32_to_bf16(R, f(a)) as u32),
+                (true, _, true) => unary(move |a: u32| relu_bf16(f32_to_bf16(R, f(a))) as u32),
+                _ => {
+                    return Some(
+                        Rare {
+                            rounding,
+                            relu,
+                            finite,
+                            ..rare
+                        }
+                        .form(),
+                    );
                 }
-                (true, false, false, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, flush_f32(f(a))) as u32))
-                }
-                (false, true, false, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| saturate_f16(f32_to_f16(R, f(a))) as u32))
-                }
-                (true, true, false, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| saturate_f16(f32_to_f16(R, flush_f32(f(a)))) as u32))
-                }
-                (false, false, true, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| relu_f16(f32_to_f16(R, f(a))) as u32))
-                }
-                (false, false, false, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_f16(f32_to_f16(R, f(a))) as u32))
-                }
-                (false, false, true, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_f16(relu_f16(f32_to_f16(R, f(a)))) as u32))
-                }
-                _ => return None,
-            })
-        }
-        (F32, Bf16) if !ftz && !sat => {
-            let r = rounding(op)?;
-            let (relu, finite) = (op.flag("relu"), op.flag("satfinite"));
-            Some(match (relu, finite) {
-                (false, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f(a)) as u32))
-                }
-                (true, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| relu_bf16(f32_to_bf16(R, f(a))) as u32))
-                }
-                (false, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_bf16(f32_to_bf16(R, f(a))) as u32))
-                }
-                (true, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_bf16(relu_bf16(f32_to_bf16(R, f(a)))) as u32))
-                }
-            })
+            }
         }
         (F32, Tf32) if !ftz && !sat => {
             let relu = op.flag("relu");
             let finite = op.flag("satfinite");
             if op.flag("rna") {
-                return Some(match (relu, finite) {
+                match (relu, finite) {
                     (false, false) => unary(move |a: u32| f32_to_tf32_away(f(a))),
                     (false, true) => unary(move |a: u32| finite_tf32(f32_to_tf32_away(f(a)))),
                     _ => return None,
-                });
+                }
+            } else {
+                let r = rounding(op).filter(|r| matches!(r, Rounding::Nearest | Rounding::Zero))?;
+                by_either!(r, R => match (relu, finite) {
+                    (false, false) => unary(move |a: u32| f32_to_tf32(R, f(a))),
+                    (true, false) => unary(move |a: u32| f32_to_tf32(R, relu_f32(f(a)))),
+                    (false, true) => unary(move |a: u32| finite_tf32(f32_to_tf32(R, f(a)))),
+                    (true, true) => unary(move |a: u32| finite_tf32(f32_to_tf32(R, relu_f32(f(a))))),
+                })
             }
-            let r = rounding(op)?;
-            if !matches!(r, Rounding::Nearest | Rounding::Zero) {
-                return None;
-            }
-            Some(match (relu, finite) {
-                (false, false) => by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, f(a)))),
-                (true, false) => {
-                    by_rounding!(r, R => unary(move |a: u32| f32_to_tf32(R, relu_f32(f(a)))))
-                }
-                (false, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, f(a)))))
-                }
-                (true, true) => {
-                    by_rounding!(r, R => unary(move |a: u32| finite_tf32(f32_to_tf32(R, relu_f32(f(a))))))
-                }
-            })
         }
-        (F16, Bf16) if !ftz && !sat => {
-            let r = rounding(op)?;
-            Some(
-                by_rounding!(r, R => unary(move |a: u32| f32_to_bf16(R, f16_to_f32(a as u16)) as u32)),
-            )
+        (F64, F16) if !ftz => {
+            let rounding = rounding(op)?;
+            return Some(Rare { rounding, ..rare }.form());
         }
-        (Bf16, F16) if !ftz && !sat => {
-            let r = rounding(op)?;
-            Some(
-                by_rounding!(r, R => unary(move |a: u32| f32_to_f16(R, bf16_to_f32(a as u16)) as u32)),
-            )
+        (F64, Bf16) | (F16, Bf16) | (Bf16, F16) if !ftz && !sat => {
+            let rounding = rounding(op)?;
+            return Some(Rare { rounding, ..rare }.form());
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((exec, 0))
 }
 
 /// Two f32 to two halves in one register: the first source is the upper half.
@@ -469,7 +464,7 @@ fn two(l: &mut Lower, op: &mut Opcode, i: &Instruction, to: Type) -> Result<()> 
             binary(move |a: u32, b: u32| (g(f(a)) as u32) << 16 | g(f(b)) as u32)
         }};
     }
-    let exec = by_rounding!(r, R => match (brain, relu, finite) {
+    let exec = by_either!(r, R => match (brain, relu, finite) {
         (false, false, false) => binary(move |a: u32, b: u32| f32_to_f16x2(R, f(a), f(b))),
         (true, false, false) => binary(move |a: u32, b: u32| f32_to_bf16x2(R, f(a), f(b))),
         (false, true, false) => each!(|x| relu_f16(f32_to_f16(R, x))),

@@ -231,6 +231,12 @@ impl<T: Plain> Arg for Buffer<'_, T> {
     }
 }
 
+impl<T: Arg> Arg for &T {
+    fn bytes(&self) -> Vec<u8> {
+        (*self).bytes()
+    }
+}
+
 /// A struct passed by value, as its bytes.
 impl Arg for Vec<u8> {
     fn bytes(&self) -> Vec<u8> {
