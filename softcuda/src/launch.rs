@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::code::lower::DYNAMIC_SHARED;
 use crate::code::{Code, Constant};
-use crate::counters::Counts;
+use crate::counters::{Counts, Touched};
 use crate::machine::block::{Block, Shared, Turn, Worker};
 use crate::machine::global::GlobalRaces;
 use crate::machine::rows::LANES;
@@ -95,6 +95,9 @@ pub fn launch(
         let ranges = view.ranges().iter().copied();
         GlobalRaces::new(ranges, code.global_granule, code.swaps)
     });
+    let touched = options
+        .count
+        .then(|| Touched::new(view.ranges().iter().copied()));
     let shared_bytes = kernel
         .static_shared
         .next_multiple_of(if grid.dynamic_shared > 0 { 16 } else { 1 });
@@ -110,6 +113,7 @@ pub fn launch(
         shared_bytes: shared_bytes + grid.dynamic_shared,
         deadline: options.timeout.map(|timeout| Instant::now() + timeout),
         global: races.as_ref(),
+        touched: touched.as_ref(),
     };
     let mut constants = constants(code, params, shared_bytes as u64);
     let constants = Constants(constants.as_mut_ptr().cast());
@@ -173,6 +177,11 @@ pub fn launch(
             }
         }
         output.extend(worker.output);
+    }
+    if let Some(touched) = &touched {
+        let (loads, stores) = touched.sectors();
+        outcome.counts.compulsory_load_sectors = loads;
+        outcome.counts.compulsory_store_sectors = stores;
     }
     outcome.findings = findings
         .into_iter()

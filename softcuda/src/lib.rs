@@ -15,4 +15,5 @@ pub mod module;
 pub mod num;
 pub mod ptx;
 pub mod report;
+pub mod roofline;
 pub mod tensor;

@@ -9,6 +9,8 @@ mod atomics;
 mod basic;
 #[path = "kernels/control.rs"]
 mod control;
+#[path = "kernels/elementwise.rs"]
+mod elementwise;
 #[path = "kernels/numeric.rs"]
 mod numeric;
 #[path = "kernels/sync.rs"]

@@ -20,7 +20,8 @@ use softcuda::driver::config::{CHECKS, Config, checks};
     after_help = "Exit codes: the program's own; 1 also for a program that ended well although something was reported; \
                         2 usage; 127 the program cannot be started; 128 + n for a program that signal n ended.\n\n\
                         More is set by the environment: SOFTCUDA_MEMORY (4GiB), SOFTCUDA_DEVICES (1), SOFTCUDA_DRIVER (13.5), SOFTCUDA_TIMEOUT (600 s a launch), \
-                        SOFTCUDA_COUNT (0 or 1), SOFTCUDA_FAIL (as launch:120=719,alloc:7=2,init=803: which call fails with \
+                        SOFTCUDA_COUNT (0 or 1), SOFTCUDA_PROFILE (a file for a line of JSON on each launch), \
+                        SOFTCUDA_PROFILE_CHIP (A100 or H100: what they are estimated for), SOFTCUDA_FAIL (as launch:120=719,alloc:7=2,init=803: which call fails with \
                         which code; init, alloc, free, copy, launch, sync, module, create)."
 )]
 pub struct Args {
@@ -56,18 +57,18 @@ fn check_list(text: &str) -> Result<String, String> {
 }
 
 /// A folder that goes when it is dropped.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // It holds links and a report that was read: leaving it behind harms nobody.
+        // It holds links and files that were read: leaving it behind harms nobody.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// Runs the program and returns the exit code.
 pub fn run(args: Args) -> u8 {
-    match start(&args) {
+    match start(&args, Vec::new()) {
         Ok(code) => code,
         Err((code, why)) => {
             eprintln!("softcuda: {why}");
@@ -76,8 +77,10 @@ pub fn run(args: Args) -> u8 {
     }
 }
 
-fn start(args: &Args) -> Result<u8, (u8, String)> {
-    let settings = settings(args);
+/// Runs the program with some more environment variables: the exit code, or one of this command and why.
+pub fn start(args: &Args, more: Vec<(&'static str, String)>) -> Result<u8, (u8, String)> {
+    let mut settings = settings(args);
+    settings.extend(more);
     // A wrong setting is a usage error here, and not a driver that does not start in there.
     Config::read(|name| {
         let given = settings
@@ -176,14 +179,19 @@ fn library() -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("there is no libsoftcuda.so in {}", folder.display()))
 }
 
-/// A folder in which the library has the names of the machine's driver.
-fn folder(library: &Path) -> io::Result<Folder> {
+/// A new folder of this process.
+pub fn temporary() -> io::Result<Folder> {
     let unique = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |now| now.as_nanos());
     let path = std::env::temp_dir().join(format!("softcuda-{}-{unique}", std::process::id()));
     DirBuilder::new().mode(0o700).create(&path)?;
-    let folder = Folder(path);
+    Ok(Folder(path))
+}
+
+/// A folder in which the library has the names of the machine's driver.
+fn folder(library: &Path) -> io::Result<Folder> {
+    let folder = temporary()?;
     for name in ["libcuda.so.1", "libcuda.so"] {
         symlink(library, folder.0.join(name))?;
     }

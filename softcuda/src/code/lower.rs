@@ -680,6 +680,13 @@ impl<'k, 'm> Lower<'k, 'm> {
                 );
                 to
             }
+            // Zero is zero either way; of another integer it is not clear whether its bits or its value are meant.
+            Operand::Int(bits) if *bits != 0 && matches!(ty, Type::F32 | Type::F64) => {
+                return Err(self.error(format!(
+                    "{} is an integer, not a number of type {ty:?}",
+                    describe(operand)
+                )));
+            }
             Operand::Int(bits) => self.literal(*bits, ty),
             Operand::F32(bits) => match ty {
                 Type::F64 => self.literal((f32::from_bits(*bits) as f64).to_bits(), ty),
@@ -815,7 +822,7 @@ impl<'k, 'm> Lower<'k, 'm> {
         };
         let label = self.fresh_label();
         self.guard = Some((register, !negated));
-        self.emit(isa::control::BRANCH, Class::Control, &[]).control =
+        self.emit(isa::control::BRANCH, Class::Branch, &[]).control =
             Control::Branch(vec![label.clone()]);
         self.guard = None;
         body(self)?;

@@ -41,7 +41,9 @@ pub struct Instr {
 }
 
 /// What kind of work an instruction is, for the counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Class {
@@ -71,6 +73,8 @@ pub enum Class {
     SharedStore,
     /// Loads and stores of local memory.
     Local,
+    /// Loads of constants, and of parameters through a register.
+    Constant,
     /// Loads and stores whose space is known only at run time.
     Generic,
     /// Atomics and reductions.
@@ -83,7 +87,9 @@ pub enum Class {
     Shuffle,
     /// Barriers and fences.
     Barrier,
-    /// Branches, calls, returns.
+    /// Branches.
+    Branch,
+    /// Calls, returns, exits.
     Control,
     /// Bookkeeping of this machine that no hardware executes.
     None,
@@ -91,6 +97,35 @@ pub enum Class {
 
 /// Number of classes.
 pub const CLASSES: usize = Class::None as usize + 1;
+
+impl Class {
+    /// All of them in order.
+    pub const ALL: [Class; CLASSES] = [
+        Class::Integer,
+        Class::F32,
+        Class::F64,
+        Class::F16,
+        Class::Special,
+        Class::Convert,
+        Class::Compare,
+        Class::Move,
+        Class::GlobalLoad,
+        Class::GlobalStore,
+        Class::SharedLoad,
+        Class::SharedStore,
+        Class::Local,
+        Class::Constant,
+        Class::Generic,
+        Class::Atomic,
+        Class::Async,
+        Class::Tensor,
+        Class::Shuffle,
+        Class::Barrier,
+        Class::Branch,
+        Class::Control,
+        Class::None,
+    ];
+}
 
 /// Where an instruction stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -35,6 +35,15 @@ impl<'a> Opcode<'a> {
         found.is_some()
     }
 
+    /// Takes `flags`, if all of them are there.
+    pub fn flags(&mut self, flags: &[&str]) -> bool {
+        let all = flags.iter().all(|flag| self.flags.contains(flag));
+        if all {
+            self.flags.retain(|flag| !flags.contains(flag));
+        }
+        all
+    }
+
     /// Takes the first of `choices` that is there.
     pub fn one_of<'b>(&mut self, choices: &[&'b str]) -> Option<&'b str> {
         choices.iter().copied().find(|choice| self.flag(choice))

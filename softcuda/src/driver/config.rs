@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::chip::Chip;
 use super::inject::Failures;
 use crate::launch::Checks;
+use crate::roofline;
 
 /// What the environment asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +26,12 @@ pub struct Config {
     pub checks: Checks,
     /// Whether allocations that outlive their context are reported, by `leaks` in `SOFTCUDA_CHECK`.
     pub leaks: bool,
-    /// Whether kernels are counted, by `SOFTCUDA_COUNT` (0).
+    /// Whether kernels are counted, by `SOFTCUDA_COUNT` (0), and always for `SOFTCUDA_PROFILE`.
     pub count: bool,
+    /// Where a line of JSON on each launch is appended, by `SOFTCUDA_PROFILE`.
+    pub profile: Option<PathBuf>,
+    /// The chip that launches are estimated for, by `SOFTCUDA_PROFILE_CHIP` (A100 before capability 9.0, else H100).
+    pub profile_chip: &'static roofline::Chip,
     /// Where findings are appended as JSON lines, by `SOFTCUDA_REPORT`.
     pub report: Option<PathBuf>,
     /// Whether a finding makes the next synchronisation fail, by `SOFTCUDA_STRICT` (0).
@@ -95,6 +100,15 @@ impl Config {
             checks(&text).map_err(|word| format!("{name}: `{word}` is none of {CHECKS}"))?;
         let (name, text) = value("FAIL", "");
         let failures = Failures::parse(&text).map_err(|why| format!("{name}={text}: {why}"))?;
+        let profile = get("SOFTCUDA_PROFILE")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        let (name, text) = value(
+            "PROFILE_CHIP",
+            roofline::Chip::of_capability(chip.capability).name,
+        );
+        let profile_chip = roofline::Chip::named(&text)
+            .ok_or_else(|| format!("{name}={text} is none of {}", roofline::Chip::names()))?;
         let (name, text) = value("DRIVER", "13.5");
         let driver = pair(&text).filter(|&(major, minor)| (11..100).contains(&major) && minor < 10);
         let (major, minor) =
@@ -107,7 +121,9 @@ impl Config {
             seed: number("SEED", "0")?,
             checks,
             leaks,
-            count: flag("COUNT")?,
+            count: flag("COUNT")? || profile.is_some(),
+            profile,
+            profile_chip,
             report: get("SOFTCUDA_REPORT")
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
@@ -208,6 +224,8 @@ mod tests {
         assert!(!config.checks.global_races && !config.strict && !config.count);
         assert_eq!(config.newest_ptx(), (9, 5));
         assert_eq!(config.timeout, Some(Duration::from_secs(600)));
+        assert_eq!(config.profile, None);
+        assert_eq!(config.profile_chip.name, "A100");
     }
 
     #[test]
@@ -217,12 +235,15 @@ mod tests {
             ("SOFTCUDA_MEMORY", "512MiB"),
             ("SOFTCUDA_CHECK", "none"),
             ("SOFTCUDA_DRIVER", "12.8"),
+            ("SOFTCUDA_PROFILE", "file"),
         ]);
         let config = config.unwrap();
         assert_eq!(config.chip.capability, (9, 0));
         assert_eq!(config.memory, 512 << 20);
         assert!(!config.checks.initialised && !config.leaks);
         assert_eq!(config.newest_ptx(), (8, 7));
+        assert!(config.count);
+        assert_eq!(config.profile_chip.name, "H100");
     }
 
     #[test]
@@ -242,6 +263,7 @@ mod tests {
             ("SOFTCUDA_STRICT", "2"),
             ("SOFTCUDA_FAIL", "launch"),
             ("SOFTCUDA_DRIVER", "new"),
+            ("SOFTCUDA_PROFILE_CHIP", "Z80"),
         ] {
             let error = read(&[(name, text)]).unwrap_err();
             assert!(error.contains(name), "{error}");

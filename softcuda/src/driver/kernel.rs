@@ -1,5 +1,6 @@
 //! Launches: what is checked when one is asked for, and how it runs.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::chip::{BLOCK, BLOCK_THREADS, GRID, WARP};
@@ -7,6 +8,7 @@ use super::codes::Code;
 use super::findings;
 use super::inject::Call;
 use super::occupancy::{self, Block};
+use super::profile::Record;
 use super::state::{Driver, driver};
 use super::stream::{Action, submit};
 use crate::launch::{self, Grid, Options};
@@ -158,7 +160,20 @@ impl Driver {
             this.output.extend_from_slice(&outcome.output);
         }
         match outcome.fault {
-            None => Ok(()),
+            None => {
+                if let Some(file) = &mut self.profile {
+                    let chip = self.config.profile_chip;
+                    let record = Record::new(&launch.kernel, &launch.grid, outcome.counts, chip);
+                    let line = serde_json::to_string(&record).map_err(io::Error::from);
+                    // One write for the whole line: several processes may append to one file.
+                    let written =
+                        line.and_then(|line| file.write_all(format!("{line}\n").as_bytes()));
+                    if let Err(error) = written {
+                        findings::note(&format!("the profile cannot be written: {error}"));
+                    }
+                }
+                Ok(())
+            }
             Some(fault) => Err((Code::of_fault(fault.kind), fault.message)),
         }
     }

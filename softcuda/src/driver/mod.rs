@@ -20,5 +20,6 @@ mod kernel;
 mod memory;
 mod module;
 mod occupancy;
+pub mod profile;
 mod state;
 mod stream;

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
@@ -102,6 +103,8 @@ pub struct Driver {
     pub start: Instant,
     /// Random numbers of the schedule.
     pub random: u64,
+    /// Where a line on each launch goes.
+    pub profile: Option<File>,
 }
 
 static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
@@ -207,14 +210,17 @@ pub fn init(flags: u32) -> Result<(), Code> {
     if config.devices == 0 {
         return Err(Code::NO_DEVICE);
     }
-    let report = config
-        .report
-        .as_ref()
-        .map(|path| OpenOptions::new().create(true).append(true).open(path));
-    let report = report.transpose().map_err(|error| {
-        findings::note(&format!("SOFTCUDA_REPORT: {error}"));
-        Code::UNKNOWN
-    })?;
+    let open = |path: &Option<PathBuf>, name: &str| {
+        let file = path
+            .as_ref()
+            .map(|path| OpenOptions::new().create(true).append(true).open(path));
+        file.transpose().map_err(|error| {
+            findings::note(&format!("{name}: {error}"));
+            Code::UNKNOWN
+        })
+    };
+    let report = open(&config.report, "SOFTCUDA_REPORT")?;
+    let profile = open(&config.profile, "SOFTCUDA_PROFILE")?;
     let mut pools = Table::new(Kind::Pool);
     let mut devices = Vec::new();
     for device in 0..config.devices {
@@ -239,6 +245,7 @@ pub fn init(flags: u32) -> Result<(), Code> {
     findings::configure(report, config.strict);
     *guard = Some(Driver {
         random: config.seed,
+        profile,
         config,
         devices,
         contexts: Table::new(Kind::Context),

@@ -43,9 +43,9 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let exec = if ty.float() {
         float::form(op, ty)
     } else {
-        integer(op, ty)
+        integer(op, ty).map(|exec| (exec, None))
     };
-    let Some(exec) = exec else {
+    let Some((exec, then)) = exec else {
         return Err(l.unknown(i));
     };
     let class = match op.base {
@@ -67,11 +67,15 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             operands.len()
         )));
     }
-    let mut slots = vec![d(l.dest(&operands[0], ty)?)];
+    let to = l.dest(&operands[0], ty)?;
+    let mut slots = vec![d(to)];
     for operand in &operands[1..] {
         slots.push(u(l.source(operand, ty)?));
     }
     l.emit(exec, class, &slots);
+    if let Some(then) = then {
+        l.emit(then, Class::None, &[d(to), u(to)]);
+    }
     Ok(())
 }
 
@@ -186,6 +190,12 @@ fn multiply(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         ("hi", S16, false) => {
             binary(|a: u32, b: u32| ((a as i16 as i32 * b as i16 as i32) >> 16) as u16 as u32)
         }
+        ("hi", U16, true) => {
+            ternary(|a: u32, b: u32, c: u32| (((a & 0xFFFF) * (b & 0xFFFF)) >> 16).wrapping_add(c))
+        }
+        ("hi", S16, true) => ternary(|a: u32, b: u32, c: u32| {
+            ((a as i16 as i32 * b as i16 as i32) >> 16).wrapping_add(c as i32) as u32
+        }),
         ("hi", U32, false) => binary(|a: u32, b: u32| ((a as u64 * b as u64) >> 32) as u32),
         ("hi", U32, true) => {
             ternary(|a: u32, b: u32, c: u32| (((a as u64 * b as u64) >> 32) as u32).wrapping_add(c))
@@ -257,6 +267,9 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let s = |a: u32| a as i32;
     let sat = op.flag("sat");
+    if sat && !(op.base == "mad24" && part == "hi" && ty == Type::S32) {
+        return Err(l.unknown(i));
+    }
     let exec = match (op.base, part, ty) {
         ("mul24", "lo", Type::U32) => binary(num::int::mul24_lo_u32),
         ("mul24", "hi", Type::U32) => binary(num::int::mul24_hi_u32),
@@ -265,7 +278,6 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         ("mad24", "hi", Type::S32) if sat => {
             ternary(move |a, b, c| num::int::mad24_hi_sat_s32(s(a), s(b), s(c)) as u32)
         }
-        _ if sat => return Err(l.unknown(i)),
         ("mad24", "lo", Type::U32) => {
             ternary(|a, b, c: u32| num::int::mul24_lo_u32(a, b).wrapping_add(c))
         }
@@ -280,10 +292,21 @@ fn multiply24(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         _ => return Err(l.unknown(i)),
     };
-    let mut slots = vec![d(l.dest(&i.operands[0], ty)?)];
-    for operand in &i.operands[1..] {
-        slots.push(u(l.source(operand, ty)?));
-    }
+    let slots = match op.base {
+        "mul24" => {
+            let [to, a, b] = l.operands(i)?;
+            vec![d(l.dest(to, ty)?), u(l.source(a, ty)?), u(l.source(b, ty)?)]
+        }
+        _ => {
+            let [to, a, b, c] = l.operands(i)?;
+            vec![
+                d(l.dest(to, ty)?),
+                u(l.source(a, ty)?),
+                u(l.source(b, ty)?),
+                u(l.source(c, ty)?),
+            ]
+        }
+    };
     l.emit(exec, Class::Integer, &slots);
     Ok(())
 }
@@ -337,7 +360,13 @@ fn carry(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let code = l.carry_register();
     let zero = l.literal(0, Type::Pred);
     let carry_in = if reads { code } else { zero };
-    let (mut to, mut sources) = (i.operands[0].clone(), i.operands[1..].to_vec());
+    let Some((mut to, mut sources)) = i
+        .operands
+        .split_first()
+        .map(|(to, sources)| (to.clone(), sources.to_vec()))
+    else {
+        return Err(l.unknown(i));
+    };
     let base = match op.base {
         "madc" | "mad" => {
             // The product first, then its sum with the carry.
@@ -493,13 +522,14 @@ fn testp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         (Type::F32, "infinite") => test(move |a| f(a).is_infinite()),
         (Type::F32, "number") => test(move |a| !f(a).is_nan()),
         (Type::F32, "notanumber") => test(move |a| f(a).is_nan()),
-        (Type::F32, "normal") => test(move |a| f(a).is_normal()),
+        // Zeros count as normal.
+        (Type::F32, "normal") => test(move |a| f(a).is_normal() || f(a) == 0.0),
         (Type::F32, "subnormal") => test(move |a| f(a).is_subnormal()),
         (Type::F64, "finite") => test(move |a| g(a).is_finite()),
         (Type::F64, "infinite") => test(move |a| g(a).is_infinite()),
         (Type::F64, "number") => test(move |a| !g(a).is_nan()),
         (Type::F64, "notanumber") => test(move |a| g(a).is_nan()),
-        (Type::F64, "normal") => test(move |a| g(a).is_normal()),
+        (Type::F64, "normal") => test(move |a| g(a).is_normal() || g(a) == 0.0),
         (Type::F64, "subnormal") => test(move |a| g(a).is_subnormal()),
         _ => return Err(l.unknown(i)),
     };

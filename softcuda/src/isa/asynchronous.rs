@@ -21,10 +21,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         return Err(l.unknown(i));
     }
     if op.flag("commit_group") {
+        let [] = l.operands(i)?;
         l.emit(commit, Class::Async, &[]);
         return Ok(());
     }
     if op.flag("wait_all") {
+        let [] = l.operands(i)?;
         l.emit(wait_all, Class::Async, &[]);
         return Ok(());
     }
@@ -81,12 +83,18 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 /// An address as one 64-bit value.
 fn full(l: &mut Lower, address: super::movement::Address) -> Arg {
     use crate::code::lower::Width;
-    use crate::machine::rows::{binary, unary};
+    use crate::machine::rows::binary;
     let mut arg = address.arg;
     if address.short {
+        // The sum stays within 32 bits: a negative offset leads back.
+        let by = l.literal(address.offset as u64, Type::B32);
         let to = l.temporary(Width::Long);
-        l.emit(unary(|a: u32| a as u64), Class::None, &[d(to), u(arg)]);
-        arg = to;
+        l.emit(
+            binary(|a: u32, b: u32| a.wrapping_add(b) as u64),
+            Class::None,
+            &[d(to), u(arg), u(by)],
+        );
+        return to;
     }
     if address.offset != 0 {
         let by = l.literal(address.offset as u64, Type::B64);
@@ -127,6 +135,8 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         let whole = lanes(reading)
             .filter(|&l| count[l] == size)
             .fold(0u32, |bits, l| bits | 1 << l);
+        let part = reading & !whole;
+        let before = (part != 0).then(|| w.block().counts().clone());
         if whole != 0 {
             let Ok(pointers) = Global::resolve(w, &from, whole, size, Access::Read) else {
                 return Flow::Fault;
@@ -139,7 +149,7 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
                 );
             }
         }
-        for l in lanes(reading & !whole) {
+        for l in lanes(part) {
             for byte in 0..count[l] as usize {
                 let at: [u64; LANES] = std::array::from_fn(|lane| from[lane] + byte as u64);
                 let Ok(pointers) = Global::resolve(w, &at, 1 << l, 1, Access::Read) else {
@@ -150,6 +160,15 @@ unsafe fn copy(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         }
         let to = to.map(|to| to as u32);
         let block = w.block();
+        if let Some(before) = before
+            && block.launch().options.count
+        {
+            // These were counted byte by byte: now as the one access that they are.
+            *block.counts() = before;
+            let mut own: Vec<(u64, u32)> = lanes(reading).map(|l| (from[l], count[l])).collect();
+            let touched = block.launch().touched;
+            block.counts().global(&mut own, Access::Read, touched);
+        }
         if block.launch().options.checks.initialised {
             for l in lanes(mask) {
                 block.written[to[l] as usize..][..size as usize].fill(PENDING);

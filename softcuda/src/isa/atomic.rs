@@ -1,12 +1,15 @@
 //! Atomic operations. Lanes run one after the other, in order.
 
+use std::any::TypeId;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::movement::{addresses, space};
 use crate::code::lower::{Arg, Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
-use crate::machine::access::{Generic, Global, Place, SharedMemory, lanes};
+use crate::machine::access::{
+    Generic, Global, LOCAL_WINDOW, Place, SHARED_WINDOW, SharedMemory, WINDOW, lanes,
+};
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, Slot};
 use crate::machine::warp::Warp;
@@ -14,8 +17,9 @@ use crate::module::LoadError;
 use crate::num::float::{add_f32, add_f64};
 use crate::num::half::{add_bf16, add_f16};
 use crate::num::minmax::{max_bf16, max_f16, min_bf16, min_f16};
-use crate::num::{Rounding, pair2};
+use crate::num::{Rounding, flush_f32, pair2};
 use crate::ptx::ast::{Instruction, Operand, Space, Type};
+use crate::report::FaultKind;
 
 type Result<T> = std::result::Result<T, LoadError>;
 
@@ -24,7 +28,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let order = op.one_of(&["relaxed", "acquire", "release", "acq_rel"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     let space = space(op);
-    while op.prefixed("L1::").is_some() || op.prefixed("L2::").is_some() {}
+    let policy = super::movement::cache_hint(op);
     let n = match op.one_of(&["v2", "v4", "v8"]) {
         Some("v2") => 2,
         Some("v4") => 4,
@@ -42,9 +46,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     };
     let half = matches!(ty, Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2);
     // Atomics on halves are only there without flushing, and say so (those on vectors need not).
-    if half != (noftz || n > 1 && half)
-        || n > 1 && (space == Space::Shared || !ty.float() || name != "add" && !half)
-    {
+    let vectors = space != Space::Shared
+        && ty != Type::F64
+        && ty.float()
+        && (name == "add" || half)
+        && n as u64 * ty.bytes() <= 16;
+    if half != (noftz || n > 1 && half) || n > 1 && !vectors {
         return Err(l.unknown(i));
     }
     let returns = op.base == "atom";
@@ -53,15 +60,15 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Some(_) if name != "exch" && name != "cas" => (None, &i.operands[..]),
         _ => return Err(l.unknown(i)),
     };
-    let (at, b, c) = match rest {
-        [at, b] if name != "cas" => (at, b, None),
-        [at, b, c] if name == "cas" => (at, b, Some(c)),
-        [at, b, _policy] => (at, b, None),
+    let (at, b, c) = match (&rest[..rest.len().saturating_sub(policy as usize)], name) {
+        ([at, b, c], "cas") => (at, b, Some(c)),
+        ([at, b], name) if name != "cas" => (at, b, None),
         _ => return Err(l.unknown(i)),
     };
     let exec = match space {
         Space::Global => operation::<Global>(name, ty),
         Space::Shared => operation::<SharedMemory>(name, ty),
+        Space::Generic if (name, ty) == ("add", Type::F32) => Some(generic_add_f32 as Exec),
         Space::Generic => operation::<Generic>(name, ty),
         _ => None,
     };
@@ -172,9 +179,11 @@ fn operation<P: Place + 'static>(name: &str, ty: Type) -> Option<Exec> {
     Some(match (name, ty) {
         ("add", U32 | S32) => atomic::<P, u32, _>(|a, b, _| a.wrapping_add(b)),
         ("add", U64 | S64) => atomic::<P, u64, _>(|a, b, _| a.wrapping_add(b)),
-        ("add", F32) => atomic::<P, u32, _>(|a, b, _| {
-            add_f32(R, f32::from_bits(a), f32::from_bits(b)).to_bits()
-        }),
+        // On global memory subnormals are flushed, whatever the compiler was told; on shared memory they are kept.
+        ("add", F32) if TypeId::of::<P>() == TypeId::of::<Global>() => {
+            atomic::<P, u32, _>(add_flushed)
+        }
+        ("add", F32) => atomic::<P, u32, _>(add_kept),
         ("add", F64) => atomic::<P, u64, _>(|a, b, _| {
             add_f64(R, f64::from_bits(a), f64::from_bits(b)).to_bits()
         }),
@@ -217,40 +226,93 @@ fn operation<P: Place + 'static>(name: &str, ty: Type) -> Option<Exec> {
 }
 
 fn atomic<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(_: F) -> Exec {
-    unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(
-        w: &mut Warp,
-        i: &Instr,
-        mask: u32,
-    ) -> Flow {
-        let f = crate::machine::rows::the::<F>();
-        // SAFETY: pointers come from `resolve`, rows are the instruction's own.
-        unsafe {
-            let addresses = addresses(w, i);
-            let bytes = (i.bytes & 0x7F) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else {
-                return Flow::Fault;
+    body::<P, W, F>
+}
+
+/// Most elements of a vector.
+const ELEMENTS: usize = 8;
+
+unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(
+    w: &mut Warp,
+    i: &Instr,
+    mask: u32,
+) -> Flow {
+    let f = crate::machine::rows::the::<F>();
+    // SAFETY: pointers come from `resolve`, rows are the instruction's own.
+    unsafe {
+        let addresses = addresses(w, i);
+        let bytes = (i.bytes & 0x7F) as u32;
+        if TypeId::of::<P>() == TypeId::of::<Generic>()
+            && let Some(lane) =
+                lanes(mask).find(|&l| addresses[l].wrapping_sub(LOCAL_WINDOW) < WINDOW)
+        {
+            return w.fail(
+                FaultKind::InvalidAddressSpace,
+                lane as u32,
+                "updates local memory, which atomic operations cannot",
+            );
+        }
+        let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Atomic) else {
+            return Flow::Fault;
+        };
+        let n = bytes as usize / size_of::<W>();
+        let code = w.code();
+        let rows = &code.wide[i.more as usize..][..2 * n + 1];
+        // A result may go where another element's operand is: all operands are read before.
+        let mut old = [[W::Slot::ZERO; LANES]; ELEMENTS];
+        for (e, old) in old[..n].iter_mut().enumerate() {
+            let b: [W::Slot; LANES] = w.load(rows[n + e]);
+            let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW {
+                b
+            } else {
+                w.load(rows[2 * n])
             };
-            let n = bytes as usize / size_of::<W>();
-            let code = w.code();
-            let rows = &code.wide[i.more as usize..][..2 * n + 1];
-            for e in 0..n {
-                let b: [W::Slot; LANES] = w.load(rows[n + e]);
-                let c: [W::Slot; LANES] = if rows[2 * n] == NO_ROW {
-                    b
-                } else {
-                    w.load(rows[2 * n])
-                };
-                let mut old = [W::Slot::ZERO; LANES];
-                for l in lanes(mask) {
-                    let pointer = pointers[l].add(e * size_of::<W>());
-                    old[l] = W::update(pointer, |a| f(a, W::of(b[l]), W::of(c[l]))).slot();
-                }
-                if rows[e] != NO_ROW {
-                    w.store(rows[e], &old, mask);
-                }
+            for l in lanes(mask) {
+                let pointer = pointers[l].add(e * size_of::<W>());
+                old[l] = W::update(pointer, |a| f(a, W::of(b[l]), W::of(c[l]))).slot();
             }
         }
-        Flow::Next
+        for (row, old) in rows[..n]
+            .iter()
+            .zip(&old)
+            .filter(|(row, _)| **row != NO_ROW)
+        {
+            w.store(*row, old, mask);
+        }
     }
-    body::<P, W, F>
+    Flow::Next
+}
+
+fn add_kept(a: u32, b: u32, _: u32) -> u32 {
+    add_f32(Rounding::Nearest, f32::from_bits(a), f32::from_bits(b)).to_bits()
+}
+
+fn add_flushed(a: u32, b: u32, _: u32) -> u32 {
+    flush_f32(add_f32(
+        Rounding::Nearest,
+        flush_f32(f32::from_bits(a)),
+        flush_f32(f32::from_bits(b)),
+    ))
+    .to_bits()
+}
+
+/// `atom.add.f32` without a space: lanes that point to shared memory keep subnormals, the others flush them.
+unsafe fn generic_add_f32(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
+    let execs = [
+        atomic::<Generic, u32, _>(add_flushed),
+        atomic::<Generic, u32, _>(add_kept),
+    ];
+    // SAFETY: passed on from the caller; the row of a result is not that of an address, which has 64 bits a lane.
+    unsafe {
+        let addresses = addresses(w, i);
+        let shared = lanes(mask)
+            .filter(|&l| addresses[l].wrapping_sub(SHARED_WINDOW) < WINDOW)
+            .fold(0, |bits, l| bits | 1 << l);
+        for (exec, mask) in execs.into_iter().zip([mask & !shared, shared]) {
+            if mask != 0 && exec(w, i, mask) == Flow::Fault {
+                return Flow::Fault;
+            }
+        }
+    }
+    Flow::Next
 }

@@ -18,6 +18,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let warp = op.flag("warp");
     match op.base {
         "membar" => {
+            let [] = l.operands(i)?;
             let device = match op.one_of(&["cta", "gl", "sys"]) {
                 Some(scope) => scope != "cta",
                 None => return Err(l.unknown(i)),

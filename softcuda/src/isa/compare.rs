@@ -172,13 +172,18 @@ fn setp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         _ => None,
     };
     let exec = join.unwrap_or(logic(|a, _| a));
+    // The third operand may be the first result: what is written there must wait until the second has read it.
+    let second = match (q, second, c) {
+        (Some(q), Some(second), Some(c)) => {
+            l.emit(exec, Class::None, &[d(second), u(second), u(c)]);
+            Some((q, second))
+        }
+        (Some(q), Some(second), None) => Some((q, second)),
+        _ => None,
+    };
     l.emit(exec, Class::None, &[d(p), u(low), u(c.unwrap_or(low))]);
-    if let (Some(q), Some(second)) = (q, second) {
-        l.emit(
-            exec,
-            Class::None,
-            &[d(q), u(second), u(c.unwrap_or(second))],
-        );
+    if let Some((q, second)) = second {
+        l.emit(logic(|a, _| a), Class::None, &[d(q), u(second), u(second)]);
     }
     Ok(())
 }

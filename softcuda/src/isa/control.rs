@@ -39,7 +39,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             let [Operand::Name(label)] = l.operands(i)? else {
                 return Err(l.unknown(i));
             };
-            l.emit(BRANCH, Class::Control, &[]).control = Control::Branch(vec![label.clone()]);
+            l.emit(BRANCH, Class::Branch, &[]).control = Control::Branch(vec![label.clone()]);
             Ok(())
         }
         "brx" if indexed => {
@@ -52,7 +52,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             };
             l.guarded_by_branch(|l| {
                 let index = l.source(index, Type::U32)?;
-                let proto = l.emit(branch_indexed, Class::Control, &[u(index)]);
+                let proto = l.emit(branch_indexed, Class::Branch, &[u(index)]);
                 proto.imm = labels.len() as i64;
                 proto.control = Control::Branch(labels.clone());
                 Ok(())
@@ -63,6 +63,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             l.guarded_by_branch(|l| call(l, i))
         }
         "ret" => {
+            let [] = l.operands(i)?;
             op.flag("uni");
             if l.entry {
                 let proto = l.emit(exit, Class::Control, &[]);
@@ -73,10 +74,12 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             Ok(())
         }
         "exit" => {
+            let [] = l.operands(i)?;
             l.emit(exit, Class::Control, &[]).control = Control::Return;
             Ok(())
         }
         "trap" => {
+            let [] = l.operands(i)?;
             l.emit(trap, Class::Control, &[]).control = Control::Return;
             Ok(())
         }
@@ -201,9 +204,8 @@ unsafe fn branch(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     let block = unsafe { w.block() };
     let uniform = mask == w.mask;
     if block.launch().options.count {
-        let counts = block.counts();
-        counts.branches += 1;
-        counts.divergent_branches += !uniform as u64;
+        // A return that some lanes take is none: they just leave.
+        block.counts().divergent_branches += (!uniform && i.class == Class::Branch) as u64;
     }
     let back = target <= w.pc;
     let flow = if uniform {
@@ -238,9 +240,7 @@ unsafe fn branch_indexed(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     // SAFETY: no reference to the block is held here.
     let block = unsafe { w.block() };
     if block.launch().options.count {
-        let counts = block.counts();
-        counts.branches += 1;
-        counts.divergent_branches += (ways.len() > 1) as u64;
+        block.counts().divergent_branches += (ways.len() > 1) as u64;
     }
     let back = ways.iter().any(|way| way.0 <= w.pc);
     let flow = if let [(target, _)] = ways[..] {

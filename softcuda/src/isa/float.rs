@@ -7,9 +7,7 @@ use crate::num::bits::{copysign_f32, copysign_f64};
 use crate::num::float::*;
 use crate::num::half::*;
 use crate::num::minmax::*;
-use crate::num::{
-    Rounding, canonical_f32, flush_f32, pair1, pair2, pair3, saturate_f32, saturate_f64,
-};
+use crate::num::{Rounding, canonical_f32, flush_f32, pair1, pair2, pair3, saturate_f32};
 use crate::ptx::ast::Type;
 
 /// Takes the rounding mode `.rn`, `.rz`, `.rm` or `.rp`, if one is given.
@@ -57,62 +55,67 @@ fn z(a: u32) -> f32 {
     flush_f32(f32::from_bits(a))
 }
 
-/// `.ftz` and `.sat` around a function of one f32.
-fn f32_1(ftz: bool, sat: bool, f: impl Fn(f32) -> f32 + Copy + 'static) -> Exec {
-    match (ftz, sat) {
-        (false, false) => unary(move |a| f(x(a)).to_bits()),
-        (true, false) => unary(move |a| flush_f32(f(z(a))).to_bits()),
-        (false, true) => unary(move |a| saturate_f32(f(x(a))).to_bits()),
-        (true, true) => unary(move |a| saturate_f32(flush_f32(f(z(a)))).to_bits()),
+/// `.ftz` around a function of one f32.
+fn f32_1(ftz: bool, f: impl Fn(f32) -> f32 + Copy + 'static) -> Exec {
+    match ftz {
+        false => unary(move |a| f(x(a)).to_bits()),
+        true => unary(move |a| flush_f32(f(z(a))).to_bits()),
     }
 }
 
-fn f32_2(ftz: bool, sat: bool, f: impl Fn(f32, f32) -> f32 + Copy + 'static) -> Exec {
-    match (ftz, sat) {
-        (false, false) => binary(move |a, b| f(x(a), x(b)).to_bits()),
-        (true, false) => binary(move |a, b| flush_f32(f(z(a), z(b))).to_bits()),
-        (false, true) => binary(move |a, b| saturate_f32(f(x(a), x(b))).to_bits()),
-        (true, true) => binary(move |a, b| saturate_f32(flush_f32(f(z(a), z(b)))).to_bits()),
+fn f32_2(ftz: bool, f: impl Fn(f32, f32) -> f32 + Copy + 'static) -> Exec {
+    match ftz {
+        false => binary(move |a, b| f(x(a), x(b)).to_bits()),
+        true => binary(move |a, b| flush_f32(f(z(a), z(b))).to_bits()),
     }
 }
 
-fn f32_3(ftz: bool, sat: bool, f: impl Fn(f32, f32, f32) -> f32 + Copy + 'static) -> Exec {
-    match (ftz, sat) {
-        (false, false) => ternary(move |a, b, c| f(x(a), x(b), x(c)).to_bits()),
-        (true, false) => ternary(move |a, b, c| flush_f32(f(z(a), z(b), z(c))).to_bits()),
-        (false, true) => ternary(move |a, b, c| saturate_f32(f(x(a), x(b), x(c))).to_bits()),
-        (true, true) => {
-            ternary(move |a, b, c| saturate_f32(flush_f32(f(z(a), z(b), z(c)))).to_bits())
-        }
+fn f32_3(ftz: bool, f: impl Fn(f32, f32, f32) -> f32 + Copy + 'static) -> Exec {
+    match ftz {
+        false => ternary(move |a, b, c| f(x(a), x(b), x(c)).to_bits()),
+        true => ternary(move |a, b, c| flush_f32(f(z(a), z(b), z(c))).to_bits()),
     }
 }
 
-/// The operation of a form on floating-point numbers; none if there is no such form.
-pub fn form(op: &mut Opcode, ty: Type) -> Option<Exec> {
+/// `.sat`: a step of its own behind the operation, since so few instructions have it.
+fn saturation(ty: Type) -> Exec {
     match ty {
+        Type::F32 => unary(move |a| saturate_f32(x(a)).to_bits()),
+        _ => unary(|a: u32| pair1(a, saturate_f16)),
+    }
+}
+
+/// The operation of a form on floating-point numbers, and what is done with its result; none if there is no such form.
+pub fn form(op: &mut Opcode, ty: Type) -> Option<(Exec, Option<Exec>)> {
+    let sat = op.flag("sat");
+    let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma" | "mad");
+    if sat && !(arithmetic && matches!(ty, Type::F32 | Type::F16 | Type::F16x2)) {
+        return None;
+    }
+    let exec = match ty {
         Type::F32 => f32x(op),
         Type::F64 => f64x(op),
-        Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2 => f16x(op, ty),
+        Type::F16 | Type::F16x2 | Type::Bf16 | Type::Bf16x2 => f16x(op, ty, sat),
         _ => None,
-    }
+    };
+    Some((exec?, sat.then(|| saturation(ty))))
 }
 
 /// Forms on f32.
 fn f32x(op: &mut Opcode) -> Option<Exec> {
     let ftz = op.flag("ftz");
-    let sat = op.flag("sat");
     let approx = op.flag("approx");
     let full = op.flag("full");
     let rounding = rounding(op);
     let nan = op.flag("NaN");
-    let xorsign = op.flag("xorsign") && op.flag("abs");
+    // One without the other remains, and is refused.
+    let xorsign = op.flags(&["xorsign", "abs"]);
     let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma" | "mad");
     let approximate = matches!(op.base, "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh");
     let either = matches!(op.base, "div" | "rcp" | "sqrt");
     let extreme = matches!(op.base, "min" | "max");
-    if sat && !arithmetic
-        || approx && !(approximate || either)
-        || full && op.base != "div"
+    if approx && !(approximate || either)
+        || full && (op.base != "div" || approx || rounding.is_some())
         || rounding.is_some() && !(arithmetic || either)
         || approx && rounding.is_some()
         || approximate && !approx
@@ -124,40 +127,40 @@ fn f32x(op: &mut Opcode) -> Option<Exec> {
     }
     let r = rounding.unwrap_or(Rounding::Nearest);
     Some(match op.base {
-        "add" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| add_f32(R, a, b))),
-        "sub" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| sub_f32(R, a, b))),
-        "mul" => by_rounding!(r, R => f32_2(ftz, sat, |a, b| mul_f32(R, a, b))),
+        "add" => by_rounding!(r, R => f32_2(ftz, |a, b| add_f32(R, a, b))),
+        "sub" => by_rounding!(r, R => f32_2(ftz, |a, b| sub_f32(R, a, b))),
+        "mul" => by_rounding!(r, R => f32_2(ftz, |a, b| mul_f32(R, a, b))),
         "fma" | "mad" => {
-            by_rounding!(rounding?, R => f32_3(ftz, sat, |a, b, c| fma_f32(R, a, b, c)))
+            by_rounding!(rounding?, R => f32_3(ftz, |a, b, c| fma_f32(R, a, b, c)))
         }
-        "div" if full => f32_2(ftz, false, approx::div_full_f32),
-        "div" if approx => f32_2(ftz, false, approx::div_f32),
-        "div" => by_rounding!(r, R => f32_2(ftz, false, |a, b| div_f32(R, a, b))),
-        "rcp" if approx => f32_1(ftz, false, approx::rcp_f32),
-        "rcp" => by_rounding!(r, R => f32_1(ftz, false, |a| rcp_f32(R, a))),
-        "sqrt" if approx => f32_1(ftz, false, approx::sqrt_f32),
-        "sqrt" => by_rounding!(r, R => f32_1(ftz, false, |a| sqrt_f32(R, a))),
-        "rsqrt" => f32_1(ftz, false, approx::rsqrt_f32),
-        "sin" => f32_1(ftz, false, approx::sin_f32),
-        "cos" => f32_1(ftz, false, approx::cos_f32),
-        "lg2" => f32_1(ftz, false, approx::lg2_f32),
-        "ex2" => f32_1(ftz, false, approx::ex2_f32),
-        "tanh" => f32_1(false, false, approx::tanh_f32),
-        "abs" => f32_1(ftz, false, |a| canonical_f32(a.abs())),
-        "neg" => f32_1(ftz, false, |a| canonical_f32(-a)),
+        "div" if full => f32_2(ftz, approx::div_full_f32),
+        "div" if approx => f32_2(ftz, approx::div_f32),
+        "div" => by_rounding!(r, R => f32_2(ftz, |a, b| div_f32(R, a, b))),
+        "rcp" if approx => f32_1(ftz, approx::rcp_f32),
+        "rcp" => by_rounding!(r, R => f32_1(ftz, |a| rcp_f32(R, a))),
+        "sqrt" if approx => f32_1(ftz, approx::sqrt_f32),
+        "sqrt" => by_rounding!(r, R => f32_1(ftz, |a| sqrt_f32(R, a))),
+        "rsqrt" => f32_1(ftz, approx::rsqrt_f32),
+        "sin" => f32_1(ftz, approx::sin_f32),
+        "cos" => f32_1(ftz, approx::cos_f32),
+        "lg2" => f32_1(ftz, approx::lg2_f32),
+        "ex2" => f32_1(ftz, approx::ex2_f32),
+        "tanh" => unary(move |a| approx::tanh_f32(x(a)).to_bits()),
+        "abs" => f32_1(ftz, |a| canonical_f32(a.abs())),
+        "neg" => f32_1(ftz, |a| canonical_f32(-a)),
         // The sign of the first, the magnitude of the second.
-        "copysign" => f32_2(false, false, copysign_f32),
+        "copysign" => binary(move |a, b| copysign_f32(x(a), x(b)).to_bits()),
         "min" => match (nan, xorsign) {
-            (false, false) => f32_2(ftz, false, min_f32),
-            (true, false) => f32_2(ftz, false, min_nan_f32),
-            (false, true) => f32_2(ftz, false, |a, b| xorsign_f32(a, b, min_f32)),
-            (true, true) => f32_2(ftz, false, |a, b| xorsign_f32(a, b, min_nan_f32)),
+            (false, false) => f32_2(ftz, min_f32),
+            (true, false) => f32_2(ftz, min_nan_f32),
+            (false, true) => f32_2(ftz, |a, b| xorsign_f32(a, b, min_f32)),
+            (true, true) => f32_2(ftz, |a, b| xorsign_f32(a, b, min_nan_f32)),
         },
         "max" => match (nan, xorsign) {
-            (false, false) => f32_2(ftz, false, max_f32),
-            (true, false) => f32_2(ftz, false, max_nan_f32),
-            (false, true) => f32_2(ftz, false, |a, b| xorsign_f32(a, b, max_f32)),
-            (true, true) => f32_2(ftz, false, |a, b| xorsign_f32(a, b, max_nan_f32)),
+            (false, false) => f32_2(ftz, max_f32),
+            (true, false) => f32_2(ftz, max_nan_f32),
+            (false, true) => f32_2(ftz, |a, b| xorsign_f32(a, b, max_f32)),
+            (true, true) => f32_2(ftz, |a, b| xorsign_f32(a, b, max_nan_f32)),
         },
         _ => return None,
     })
@@ -168,7 +171,6 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
     let g = |a: u64| f64::from_bits(a);
     let gross = op.flag("approx");
     let ftz = op.flag("ftz");
-    let sat = op.flag("sat");
     let rounding = rounding(op);
     let arithmetic = matches!(
         op.base,
@@ -177,27 +179,12 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
     if gross && (rounding.is_some() || !matches!(op.base, "rcp" | "rsqrt"))
         || ftz && !gross
         || rounding.is_some() && !arithmetic
-        || sat && !matches!(op.base, "add" | "sub" | "mul" | "fma")
+        // Only rsqrt has a form that keeps subnormals.
+        || gross && !ftz && op.base == "rcp"
     {
         return None;
     }
     let r = rounding.unwrap_or(Rounding::Nearest);
-    if sat {
-        return Some(match op.base {
-            "add" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(add_f64(R, g(a), g(b))).to_bits()))
-            }
-            "sub" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(sub_f64(R, g(a), g(b))).to_bits()))
-            }
-            "mul" => {
-                by_rounding!(r, R => binary(move |a, b| saturate_f64(mul_f64(R, g(a), g(b))).to_bits()))
-            }
-            _ => {
-                by_rounding!(rounding?, R => ternary(move |a, b, c| saturate_f64(fma_f64(R, g(a), g(b), g(c))).to_bits()))
-            }
-        });
-    }
     Some(match op.base {
         "add" => by_rounding!(r, R => binary(move |a, b| add_f64(R, g(a), g(b)).to_bits())),
         "sub" => by_rounding!(r, R => binary(move |a, b| sub_f64(R, g(a), g(b)).to_bits())),
@@ -221,15 +208,15 @@ fn f64x(op: &mut Opcode) -> Option<Exec> {
 }
 
 /// Forms on f16 and bf16, one or two in a register.
-fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
+fn f16x(op: &mut Opcode, ty: Type, sat: bool) -> Option<Exec> {
     let brain = matches!(ty, Type::Bf16 | Type::Bf16x2);
     let two = matches!(ty, Type::F16x2 | Type::Bf16x2);
     let ftz = op.flag("ftz");
-    let sat = op.flag("sat");
     let relu = op.flag("relu");
     let approx = op.flag("approx");
     let nan = op.flag("NaN");
-    let xorsign = op.flag("xorsign") && op.flag("abs");
+    // One without the other remains, and is refused.
+    let xorsign = op.flags(&["xorsign", "abs"]);
     let rounding = rounding(op);
     let arithmetic = matches!(op.base, "add" | "sub" | "mul" | "fma");
     let extreme = matches!(op.base, "min" | "max");
@@ -238,23 +225,20 @@ fn f16x(op: &mut Opcode, ty: Type) -> Option<Exec> {
         || op.base == "fma" && rounding.is_none()
         || approx != matches!(op.base, "ex2" | "tanh")
         || (nan || xorsign) && !extreme
-        || sat && (!arithmetic || brain)
-        || relu && op.base != "fma"
-        // Every bf16 form keeps subnormals, but ex2 only flushes.
+        || relu && (op.base != "fma" || sat)
+        // Every bf16 form keeps subnormals, but ex2 only flushes, and only that of bf16.
         || ftz && brain && op.base != "ex2"
-        || brain && op.base == "ex2" && !ftz
+        || op.base == "ex2" && ftz != brain
         || ftz && op.base == "tanh"
     {
         return None;
     }
-    // Only f16 has forms with these two.
+    // Only f16 has forms that flush.
     macro_rules! wrapped {
         ($f:expr, $($a:ident),*) => {
-            match (ftz, sat) {
-                (false, false) => lanes!($f, |r: u16| r, |a: u16| a, $($a),*),
-                (true, false) => lanes!($f, flush_f16, flush_f16, $($a),*),
-                (false, true) => lanes!($f, saturate_f16, |a: u16| a, $($a),*),
-                (true, true) => lanes!($f, |r: u16| saturate_f16(flush_f16(r)), flush_f16, $($a),*),
+            match ftz {
+                false => lanes!($f, |r: u16| r, |a: u16| a, $($a),*),
+                true => lanes!($f, flush_f16, flush_f16, $($a),*),
             }
         };
     }

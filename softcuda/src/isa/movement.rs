@@ -8,7 +8,7 @@ use crate::machine::access::{
     SHARED_WINDOW, SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
-use crate::machine::rows::{Exec, Flow, LANES, binary, logic, test, unary, versions};
+use crate::machine::rows::{Exec, Flow, LANES, Slot, binary, logic, test, unary, versions};
 use crate::machine::warp::Warp;
 use crate::module::LoadError;
 use crate::ptx::ast::{Instruction, Operand, Space, Type};
@@ -42,14 +42,23 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
-            Ok(())
+            match (op.base, &i.operands[..]) {
+                ("prefetch" | "prefetchu", [Operand::Address { .. }]) => Ok(()),
+                ("discard" | "applypriority", [Operand::Address { .. }, Operand::Int(128)]) => {
+                    Ok(())
+                }
+                _ => Err(l.unknown(i)),
+            }
         }
         "createpolicy" => {
             for flag in ["fractional", "range", "global"] {
                 op.flag(flag);
             }
             while op.prefixed("L2::").is_some() {}
-            let to = l.dest(&i.operands[0], Type::B64)?;
+            let Some(to) = i.operands.first() else {
+                return Err(l.unknown(i));
+            };
+            let to = l.dest(to, Type::B64)?;
             let zero = l.literal(0, Type::B64);
             l.emit(unary(|a: u64| a), Class::Move, &[d(to), u(zero)]);
             Ok(())
@@ -230,14 +239,30 @@ unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 /// The modifiers of loads and stores that say how memory is ordered or cached. The one by which another thread is meant to see or
 /// change the value meanwhile, if there is one.
 fn modifiers(op: &mut Opcode) -> Option<&'static str> {
-    let ordered = op.one_of(&["volatile", "acquire", "release", "relaxed", "mmio"]);
+    let one_way = if op.base == "st" {
+        "release"
+    } else {
+        "acquire"
+    };
+    let ordered = op.one_of(&["volatile", one_way, "relaxed", "mmio"]);
     op.one_of(&["weak"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     op.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
-    op.flag("nc");
     op.flag("unified");
-    while op.prefixed("L1::").is_some() || op.prefixed("L2::").is_some() {}
     ordered
+}
+
+/// Takes the levels of caches that an access names, and tells whether its last operand is a cache policy, which changes nothing here.
+pub fn cache_hint(op: &mut Opcode) -> bool {
+    let hint = op.flag("L2::cache_hint");
+    while op.prefixed("L1::").is_some() || op.prefixed("L2::").is_some() {}
+    hint
+}
+
+/// Whether the device of the module has vectors of this size: 16 bytes, 32 from sm_100 on.
+fn fits(l: &Lower, ty: Type, n: usize) -> bool {
+    let bytes = n as u64 * ty.bytes();
+    bytes <= 16 || bytes == 32 && ty.bytes() >= 4 && l.kernel.sm >= 100
 }
 
 /// The space that an opcode names.
@@ -301,6 +326,11 @@ pub fn address(l: &mut Lower, operand: &Operand, space: Space) -> Result<Address
     let Some(place) = l.place(name) else {
         return Err(l.error(format!("{name} is not declared")));
     };
+    // Parameters of calls and functions are in local memory.
+    let there = place.space == space || place.space == Space::Local && space == Space::Param;
+    if space != Space::Generic && !there {
+        return Err(l.error(format!("{name} is not in {space:?} memory")));
+    }
     let arg = l.address_of(place, *offset);
     let arg = if space == Space::Generic && window(place.space) != 0 {
         let by = l.literal(window(place.space), Type::B64);
@@ -347,17 +377,18 @@ fn note_access(l: &mut Lower, space: Space, bytes: u32, ordered: bool) {
 fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
+    if space == Space::Global {
+        op.flag("nc");
+    }
     let n = vector(op);
     let Some(ty) = op.only() else {
         return Err(l.unknown(i));
     };
-    if matches!(ty, Type::Pred | Type::B128) || n as u64 * ty.bytes() > 32 {
+    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
-    let (to, from) = match &i.operands[..] {
-        [to, from] => (to, from),
-        // A cache policy changes nothing here.
-        [to, from, _policy] => (to, from),
+    let (to, from) = match (cache_hint(op), &i.operands[..]) {
+        (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),
     };
     let elements: Vec<Operand> = l.elements(to).into_iter().cloned().collect();
@@ -443,7 +474,8 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         Space::Global => Class::GlobalLoad,
         Space::Shared => Class::SharedLoad,
         Space::Generic => Class::Generic,
-        Space::Local | Space::Const | Space::Param => Class::Local,
+        Space::Local => Class::Local,
+        Space::Const | Space::Param => Class::Constant,
     };
     let proto = l.emit(exec, class, &slots);
     proto.inline = 1;
@@ -475,12 +507,11 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let Some(ty) = op.only() else {
         return Err(l.unknown(i));
     };
-    if matches!(ty, Type::Pred | Type::B128) || n as u64 * ty.bytes() > 32 {
+    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
         return Err(l.unknown(i));
     }
-    let (to, from) = match &i.operands[..] {
-        [to, from] => (to, from),
-        [to, from, _policy] => (to, from),
+    let (to, from) = match (cache_hint(op), &i.operands[..]) {
+        (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),
     };
     let elements: Vec<Operand> = l.elements(from).into_iter().cloned().collect();
@@ -617,43 +648,42 @@ pub unsafe fn addresses(w: &Warp, i: &Instr) -> [u64; LANES] {
 fn loader<P: Place + 'static, E: Element>() -> Exec {
     #[inline(always)]
     unsafe fn body<P: Place + 'static, E: Element>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-        // SAFETY: pointers come from `resolve`, rows are the instruction's own.
+        // SAFETY: pointers come from `resolve` or `resolve_run`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
-            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
-                return Flow::Fault;
-            };
             let size = size_of::<E::Raw>();
             let n = bytes as usize / size;
-            let rows = i.more as usize;
-            let code = w.code();
-            if n == 1
-                && size == size_of::<E::Slot>()
-                && contiguous(&addresses_of(&pointers), mask, bytes)
+            let rows = &w.code().wide[i.more as usize..][..n];
+            if contiguous(&addresses, mask, bytes)
+                && let Some(first) = P::resolve_run(w, addresses[0], bytes, Access::Read)
             {
-                if code.wide[rows] != NO_ROW {
-                    let values = pointers[0].cast::<[E::Slot; LANES]>().read_unaligned();
-                    w.store(code.wide[rows], &values, mask);
+                for (e, &row) in rows.iter().enumerate() {
+                    if row != NO_ROW {
+                        let from = first.add(e * size);
+                        let mut values = [E::Slot::ZERO; LANES];
+                        for l in 0..LANES {
+                            values[l] = E::widen(
+                                from.add(l * bytes as usize)
+                                    .cast::<E::Raw>()
+                                    .read_unaligned(),
+                            );
+                        }
+                        w.store(row, &values, mask);
+                    }
                 }
                 return Flow::Next;
             }
-            for e in 0..n {
-                let row = code.wide[rows + e];
+            let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Read) else {
+                return Flow::Fault;
+            };
+            for (e, &row) in rows.iter().enumerate() {
                 if row == NO_ROW {
                     continue;
                 }
                 let to = w.row_mut::<E::Slot>(row);
-                if mask == u32::MAX {
-                    for l in 0..LANES {
-                        to[l] =
-                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
-                    }
-                } else {
-                    for l in lanes(mask) {
-                        to[l] =
-                            E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
-                    }
+                for l in lanes(mask) {
+                    to[l] = E::widen(pointers[l].add(e * size).cast::<E::Raw>().read_unaligned());
                 }
             }
         }
@@ -662,37 +692,35 @@ fn loader<P: Place + 'static, E: Element>() -> Exec {
     versions!(body<P, E> where { P: Place + 'static, E: Element })
 }
 
-#[inline(always)]
-fn addresses_of(pointers: &[*mut u8; LANES]) -> [u64; LANES] {
-    pointers.map(|pointer| pointer as u64)
-}
-
 fn storer<P: Place + 'static, E: Element>() -> Exec {
     #[inline(always)]
     unsafe fn body<P: Place + 'static, E: Element>(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-        // SAFETY: pointers come from `resolve`, rows are the instruction's own.
+        // SAFETY: pointers come from `resolve` or `resolve_run`, rows are the instruction's own.
         unsafe {
             let addresses = addresses(w, i);
             let bytes = (i.bytes & !SHORT) as u32;
+            let size = size_of::<E::Raw>();
+            let n = bytes as usize / size;
+            let rows = &w.code().wide[i.more as usize..][..n];
+            if contiguous(&addresses, mask, bytes)
+                && let Some(first) = P::resolve_run(w, addresses[0], bytes, Access::Write)
+            {
+                for (e, &row) in rows.iter().enumerate() {
+                    let to = first.add(e * size);
+                    let values: [E::Slot; LANES] = w.load(row);
+                    for l in 0..LANES {
+                        to.add(l * bytes as usize)
+                            .cast::<E::Raw>()
+                            .write_unaligned(E::narrow(values[l]));
+                    }
+                }
+                return Flow::Next;
+            }
             let Ok(pointers) = P::resolve(w, &addresses, mask, bytes, Access::Write) else {
                 return Flow::Fault;
             };
-            let size = size_of::<E::Raw>();
-            let n = bytes as usize / size;
-            let rows = i.more as usize;
-            let code = w.code();
-            if n == 1
-                && size == size_of::<E::Slot>()
-                && contiguous(&addresses_of(&pointers), mask, bytes)
-            {
-                let values: [E::Slot; LANES] = w.load(code.wide[rows]);
-                pointers[0]
-                    .cast::<[E::Slot; LANES]>()
-                    .write_unaligned(values);
-                return Flow::Next;
-            }
-            for e in 0..n {
-                let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
+            for (e, &row) in rows.iter().enumerate() {
+                let values: [E::Slot; LANES] = w.load(row);
                 for l in lanes(mask) {
                     pointers[l]
                         .add(e * size)
@@ -707,8 +735,8 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
                 let inside = lanes(mask)
                     .filter(|&l| (pointers[l] as u64).wrapping_sub(start) < end)
                     .fold(0u32, |mask, l| mask | 1 << l);
-                for e in 0..n {
-                    let values: [E::Slot; LANES] = w.load(code.wide[rows + e]);
+                for (e, &row) in rows.iter().enumerate() {
+                    let values: [E::Slot; LANES] = w.load(row);
                     for l in lanes(inside) {
                         if pointers[l].add(e * size).cast::<E::Raw>().read_unaligned()
                             != E::narrow(values[l])

@@ -28,7 +28,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             }
             let [to, from] = l.operands(i)?;
             let slots = [d(l.dest(to, Type::B32)?), u(l.source(from, Type::B32)?)];
-            l.emit(transpose, Class::Tensor, &slots);
+            l.emit(transpose, Class::Shuffle, &slots);
             Ok(())
         }
         _ => Err(l.unknown(i)),
@@ -144,7 +144,11 @@ unsafe fn multiply_exec<const KIND: usize>(w: &mut Warp, i: &Instr, mask: u32) -
             w.store(*row, sum, mask);
         }
         if block.launch().options.count {
-            block.counts().tensor_fmas += 16 * 8 * kind.k() as u64;
+            let fmas = 16 * 8 * kind.k() as u64;
+            match kind.element() {
+                Type::Tf32 => block.counts().tensor_fmas_tf32 += fmas,
+                _ => block.counts().tensor_fmas_half += fmas,
+            }
         }
     }
     Flow::Next
@@ -167,7 +171,7 @@ unsafe fn multiply_f64(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
         w.store(d1, &to[1], mask);
         let block = w.block();
         if block.launch().options.count {
-            block.counts().tensor_fmas += 8 * 8 * 4;
+            block.counts().tensor_fmas_f64 += 8 * 8 * 4;
         }
     }
     Flow::Next

@@ -39,6 +39,17 @@ pub trait Place {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed>;
+
+    /// Checks and counts an access by all lanes to one range of memory: `first` is the first lane's address, each lane has the next
+    /// `bytes`. None: not known to be one range of the space, so [`Place::resolve`] must look at each lane.
+    ///
+    /// # Safety
+    /// As for [`Place::resolve`].
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        let _ = (w, first, bytes, access);
+        None
+    }
 }
 
 /// `.global` and `.const`.
@@ -168,6 +179,57 @@ impl Place for Global {
         }
         Ok(addresses.map(|address| address as *mut u8))
     }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        let length = LANES as u64 * bytes as u64;
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        let launch = block.launch();
+        let options = &launch.options;
+        let touched = block.worker().touched[w.pc as usize];
+        if first & (bytes as u64 - 1) != 0
+            || first < touched.0
+            || first + length > touched.1
+            || options.count
+            || launch.global.is_some()
+        {
+            return None;
+        }
+        if options.checks.initialised {
+            // SAFETY: the range is within an allocation; its shadow lies at the same distance everywhere.
+            let written = unsafe { shadow_of_run(first, length, access, launch.shadow_offset) };
+            if !written {
+                return None;
+            }
+        }
+        Some(first as *mut u8)
+    }
+}
+
+/// Notes that a run of bytes is written, or tells whether all of it was.
+///
+/// # Safety
+/// The range is within an allocation.
+#[inline(always)]
+unsafe fn shadow_of_run(first: u64, length: u64, access: Access, offset: isize) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let shadow = first.wrapping_add_signed(offset as i64) as *mut u64;
+    let words = length as usize / 8;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if access == Access::Write {
+            for word in 0..words {
+                shadow.add(word).write_unaligned(ONES);
+            }
+            return true;
+        }
+        let mut all = ONES;
+        for word in 0..words {
+            all &= shadow.add(word).read_unaligned();
+        }
+        all == ONES
+    }
 }
 
 impl<P: Place> Place for Ordered<P> {
@@ -290,42 +352,32 @@ fn global_races(
     }
 }
 
-/// Sectors are 32 bytes.
+/// Constants have a cache of their own and count as no access to global memory.
 fn count_global(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access) {
-    let active = mask.count_ones() as u64;
-    let (sectors, least) = if contiguous(addresses, mask, bytes) {
-        let end = addresses[0] + active * bytes as u64;
-        (
-            end.div_ceil(32) - addresses[0] / 32,
-            (active * bytes as u64).div_ceil(32),
-        )
-    } else {
-        let mut own: Vec<u64> = lanes(mask).map(|l| addresses[l]).collect();
-        own.sort_unstable();
-        own.dedup();
-        let (mut sectors, mut distinct) = (0, 0);
-        let (mut counted, mut covered) = (0, 0);
-        for address in own {
-            let end = address + bytes as u64;
-            distinct += end - address.max(covered).min(end);
-            covered = end;
-            // `counted` is one past the last sector counted.
-            let (first, last) = (address / 32, (end - 1) / 32);
-            sectors += (last + 1).saturating_sub(first.max(counted));
-            counted = last + 1;
-        }
-        (sectors, distinct.div_ceil(32))
-    };
+    let access = access.plain();
+    let constants = &w.code().const_ranges;
+    if constants.iter().any(|&(start, end)| {
+        let address = addresses[mask.trailing_zeros() as usize % LANES];
+        start <= address && address < end
+    }) {
+        return;
+    }
     // SAFETY: no other reference to the block is in use.
-    let counts = unsafe { w.block() }.counts();
-    if !access.writes() {
-        counts.load_sectors += sectors;
-        counts.least_load_sectors += least;
-        counts.load_bytes += active * bytes as u64;
+    let block = unsafe { w.block() };
+    let touched = block.launch().touched;
+    if contiguous(addresses, mask, bytes) {
+        let length = LANES as u64 * bytes as u64;
+        block
+            .counts()
+            .global_range(addresses[0], length, access, touched);
     } else {
-        counts.store_sectors += sectors;
-        counts.least_store_sectors += least;
-        counts.store_bytes += active * bytes as u64;
+        let mut own = [(0, 0); LANES];
+        let mut count = 0;
+        for l in lanes(mask) {
+            own[count] = (addresses[l], bytes);
+            count += 1;
+        }
+        block.counts().global(&mut own[..count], access, touched);
     }
 }
 
@@ -362,7 +414,7 @@ impl Place for SharedMemory {
             check_shared(w, &offsets, mask, bytes, access);
         }
         if options.count {
-            count_shared(w, addresses, mask, bytes);
+            block.counts().shared(addresses, mask, bytes, access.plain());
         }
         let base = block.base();
         let mut pointers = [std::ptr::null_mut(); LANES];
@@ -370,6 +422,24 @@ impl Place for SharedMemory {
             pointers[l] = base.wrapping_add(addresses[l] as usize);
         }
         Ok(pointers)
+    }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        let options = &block.launch().options;
+        if first & (bytes as u64 - 1) != 0
+            || first + LANES as u64 * bytes as u64 > block.bytes as u64
+            || options.count
+        {
+            return None;
+        }
+        if options.checks.initialised || options.checks.shared_races {
+            let offsets = std::array::from_fn(|l| first as u32 + l as u32 * bytes);
+            check_shared(w, &offsets, u32::MAX, bytes, access);
+        }
+        Some(block.base().wrapping_add(first as usize))
     }
 }
 
@@ -497,41 +567,6 @@ pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32,
     }
 }
 
-/// The banks of shared memory are 32 words; an access of 8 or 16 bytes a lane is served by halves or quarters of the warp.
-pub fn count_shared(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32) {
-    let per_pass = (128 / bytes.max(4)) as usize;
-    let (mut passes, mut least) = (0u64, 0u64);
-    for first in (0..LANES).step_by(per_pass) {
-        let mut words = [0u32; 128];
-        let mut count = 0;
-        for l in (first..first + per_pass).filter(|l| mask >> l & 1 != 0) {
-            for word in 0..bytes.div_ceil(4) {
-                words[count] = (addresses[l] / 4) as u32 + word;
-                count += 1;
-            }
-        }
-        if count == 0 {
-            continue;
-        }
-        let words = &mut words[..count];
-        words.sort_unstable();
-        let mut banks = [0u8; 32];
-        let mut before = None;
-        for &word in words.iter() {
-            if before != Some(word) {
-                banks[word as usize % 32] += 1;
-                before = Some(word);
-            }
-        }
-        passes += *banks.iter().max().expect("32 banks") as u64;
-        least += 1;
-    }
-    // SAFETY: no other reference to the block is in use.
-    let counts = unsafe { w.block() }.counts();
-    counts.shared_passes += passes;
-    counts.least_shared_passes += least;
-}
-
 impl Place for Local {
     #[inline(always)]
     unsafe fn resolve(
@@ -558,10 +593,20 @@ impl Place for Local {
             w.fail(FaultKind::IllegalAddress, lane as u32, &text);
             return Err(Failed);
         }
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        if block.launch().options.count {
+            let all = mask.count_ones() as u64 * bytes as u64;
+            match access {
+                Access::Write => block.counts().local_store_bytes += all,
+                _ => block.counts().local_load_bytes += all,
+            }
+        }
         let base: *mut u8 = w.local.as_mut_ptr().cast();
         let mut pointers = [std::ptr::null_mut(); LANES];
         for l in 0..LANES {
-            pointers[l] = base.wrapping_add(l * w.local_stride as usize + addresses[l] as usize);
+            pointers[l] = base
+                .wrapping_add((l * w.local_stride as usize).wrapping_add(addresses[l] as usize));
         }
         Ok(pointers)
     }
@@ -652,5 +697,18 @@ impl Place for Generic {
             }
         }
         Ok(pointers)
+    }
+
+    #[inline(always)]
+    unsafe fn resolve_run(w: &mut Warp, first: u64, bytes: u32, access: Access) -> Option<*mut u8> {
+        // SAFETY: passed on from the caller. What lies in a window is in no allocation, so a run that begins there is looked at
+        // lane by lane unless it is shared memory's.
+        unsafe {
+            if first.wrapping_sub(SHARED_WINDOW) < WINDOW {
+                SharedMemory::resolve_run(w, first - SHARED_WINDOW, bytes, access)
+            } else {
+                Global::resolve_run(w, first, bytes, access)
+            }
+        }
     }
 }

@@ -34,6 +34,8 @@ pub struct Shared<'a> {
     pub deadline: Option<Instant>,
     /// What blocks did to global memory, for the race check.
     pub global: Option<&'a super::global::GlobalRaces>,
+    /// The sectors of global memory that the launch touches, where it is counted.
+    pub touched: Option<&'a crate::counters::Touched>,
 }
 
 /// What one host thread keeps over the blocks that it runs.

@@ -93,6 +93,15 @@ impl Access {
     pub fn strong(self) -> bool {
         !matches!(self, Access::Read | Access::Write)
     }
+    /// The same, whether or not it is meant to meet others.
+    #[inline(always)]
+    pub fn plain(self) -> Access {
+        match self {
+            Access::StrongRead => Access::Read,
+            Access::StrongWrite => Access::Write,
+            other => other,
+        }
+    }
     /// The same, meant to meet others.
     #[inline(always)]
     pub fn ordered(self) -> Access {
@@ -313,7 +322,10 @@ impl GlobalRaces {
                     continue;
                 }
                 let list = order.acquired.entry(*block).or_default();
-                if list.iter().any(|one| one.warp == who.warp && Arc::ptr_eq(&one.clocks, clocks)) {
+                if list
+                    .iter()
+                    .any(|one| one.warp == who.warp && Arc::ptr_eq(&one.clocks, clocks))
+                {
                     continue;
                 }
                 match list.last_mut() {

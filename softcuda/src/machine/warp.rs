@@ -386,6 +386,12 @@ impl Warp {
                 let bits = unsafe { self.load_pred(i.guard) };
                 mask &= if i.negated { !bits } else { bits };
                 if mask == 0 {
+                    if COUNT {
+                        // SAFETY: no reference to the block is held here.
+                        unsafe { self.block() }
+                            .counts()
+                            .instruction(i.class, 0, self.mask);
+                    }
                     self.pc += 1;
                     continue;
                 }
@@ -393,13 +399,17 @@ impl Warp {
             if COUNT {
                 // SAFETY: no reference to the block is held here.
                 let block = unsafe { self.block() };
-                block.counts().instruction(i.class, mask);
+                block.counts().instruction(i.class, mask, self.mask);
             }
             // SAFETY: the instruction is the code's own.
             match unsafe { (i.exec)(self, i, mask) } {
                 Flow::Next => self.pc += 1,
                 Flow::Jump => {}
                 Flow::WaitLanes => {
+                    if COUNT {
+                        // SAFETY: no reference to the block is held here.
+                        unsafe { self.block() }.counts().not_yet(i.class, mask);
+                    }
                     let required = self.required;
                     let split = &mut self.splits[self.current as usize];
                     split.pc = self.pc;

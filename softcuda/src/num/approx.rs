@@ -18,7 +18,7 @@
 //! With `.ftz` the caller flushes operand and result, as everywhere.
 
 use super::half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16, flush_bf16};
-use super::{Rounding, canonical_f32};
+use super::{Rounding, canonical_f32, root_f32};
 
 /// Added to an f32 below 2^22 it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -81,7 +81,7 @@ pub fn rcp_f32(a: f32) -> f32 {
 /// `sqrt.approx.f32`
 #[inline(always)]
 pub fn sqrt_f32(a: f32) -> f32 {
-    canonical_f32(a.sqrt())
+    root_f32(a)
 }
 
 /// `rsqrt.approx.f32`: 1 / sqrt(a).

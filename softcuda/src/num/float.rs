@@ -3,7 +3,7 @@
 //! wrong side; those of f64 take the integers of [`exact`](super::exact).
 
 use super::exact::{self, F64, Number};
-use super::{Rounding, canonical_f32};
+use super::{Rounding, canonical_f32, root_f32};
 
 /// Rounds the exact value `sum + tail` to f32. `sum` is its nearest f64, and of `tail` only the sign matters. Not for
 /// [`Rounding::Nearest`], which would round twice.
@@ -117,7 +117,7 @@ pub fn rcp_f32(rounding: Rounding, a: f32) -> f32 {
 #[inline(always)]
 pub fn sqrt_f32(rounding: Rounding, a: f32) -> f32 {
     if rounding == Rounding::Nearest {
-        return canonical_f32(a.sqrt());
+        return root_f32(a);
     }
     let a = f64::from(a);
     let root = a.sqrt();

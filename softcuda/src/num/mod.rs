@@ -47,6 +47,20 @@ pub fn canonical_f32(x: f32) -> f32 {
     if x.is_nan() { NAN_F32 } else { x }
 }
 
+/// The square root of `x`, the canonical NaN below zero.
+///
+/// The compiler takes one NaN to be as good as another where it sees `x < 0 ? NaN : sqrt(x)`, however that is said in
+/// floating-point comparisons; it does not see through the bits.
+#[inline(always)]
+pub fn root_f32(x: f32) -> f32 {
+    let bits = x.sqrt().to_bits();
+    if bits & 0x7fff_ffff > f32::INFINITY.to_bits() {
+        NAN_F32
+    } else {
+        f32::from_bits(bits)
+    }
+}
+
 /// `.ftz`: a subnormal becomes a zero of its sign.
 #[inline(always)]
 pub fn flush_f32(x: f32) -> f32 {

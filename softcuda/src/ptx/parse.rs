@@ -980,10 +980,7 @@ impl<'a> Parser<'a> {
                     self.offset()?;
                 }
                 "inlined_at" => {
-                    inlined_at = (
-                        self.small("the index of a file")?,
-                        self.small("a line")?,
-                    );
+                    inlined_at = (self.small("the index of a file")?, self.small("a line")?);
                     self.small("a column")?;
                 }
                 other => {

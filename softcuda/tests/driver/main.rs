@@ -8,6 +8,7 @@ mod handles;
 mod kernels;
 mod memory;
 mod modules;
+mod profile;
 mod program;
 mod run;
 mod streams;

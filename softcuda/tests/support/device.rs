@@ -134,6 +134,18 @@ impl Device {
     /// Runs a kernel over any grid.
     #[track_caller]
     pub fn try_run_grid(&self, name: &str, grid: &Grid, args: &[&dyn Arg]) -> Outcome {
+        self.try_run_with(name, grid, args, &self.options)
+    }
+
+    /// Runs a kernel over any grid in any way.
+    #[track_caller]
+    pub fn try_run_with(
+        &self,
+        name: &str,
+        grid: &Grid,
+        args: &[&dyn Arg],
+        options: &Options,
+    ) -> Outcome {
         let kernel = self
             .module
             .kernel(name)
@@ -149,7 +161,7 @@ impl Device {
             );
             params[param.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
         }
-        launch(&self.memory, kernel, grid, &params, &self.options)
+        launch(&self.memory, kernel, grid, &params, options)
     }
 }
 
@@ -216,6 +228,12 @@ plain!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
 impl<T: Plain> Arg for Buffer<'_, T> {
     fn bytes(&self) -> Vec<u8> {
         self.address.bytes()
+    }
+}
+
+impl<T: Arg> Arg for &T {
+    fn bytes(&self) -> Vec<u8> {
+        (*self).bytes()
     }
 }
 
