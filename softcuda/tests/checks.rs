@@ -71,6 +71,7 @@ fn expect(wrong: Wrong, launch: impl Fn(&Device, i32) -> (Outcome, Vec<i32>)) {
         return;
     };
     let name = wrong.kernel;
+    let ptx = nvcc::only(&ptx, &[name]);
     let source = include_str!("kernels/checks.cu");
     let marks: Vec<String> = (1..)
         .zip(source.lines())
@@ -354,7 +355,7 @@ fn races_in_shared_memory() {
         finding(
             name,
             FindingKind::SharedRace,
-            &["ld.shared", "st.shared", "ld.u32", "st.u32"],
+            &["ld.shared", "st.shared", "ld.u32", "st.u32", "atom.shared"],
             says,
         )
     };

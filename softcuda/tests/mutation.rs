@@ -12,8 +12,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cases::{basic, sync, tensor};
-use faults::{Mutant, mutants, only, unreached};
+use cases::{basic, control, sync, tensor};
+use faults::{Mutant, mutants, unreached};
 use support::device::{Device, VARIANTS};
 use support::nvcc;
 
@@ -25,7 +25,7 @@ struct Case {
     kernels: &'static [&'static str],
 }
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 24] = [
     Case {
         file: "basic",
         run: basic::block_sums,
@@ -126,6 +126,26 @@ const CASES: [Case; 20] = [
         run: tensor::f16_sums,
         kernels: &["tile_f16"],
     },
+    Case {
+        file: "control",
+        run: control::partial_shuffles,
+        kernels: &["partial_shuffles"],
+    },
+    Case {
+        file: "control",
+        run: control::a_lock_among_all_threads,
+        kernels: &["spin_lock"],
+    },
+    Case {
+        file: "control",
+        run: control::warp_exchange,
+        kernels: &["warp_exchange"],
+    },
+    Case {
+        file: "control",
+        run: control::loops_and_barriers,
+        kernels: &["loops_and_barriers"],
+    },
 ];
 
 /// Faults that change nothing, and why.
@@ -142,7 +162,7 @@ struct Equivalent {
 
 const GEMMS: &[&str] = &["gemm_bf16", "gemm_bf16_rows"];
 
-const EQUIVALENTS: [Equivalent; 14] = [
+const EQUIVALENTS: [Equivalent; 16] = [
     Equivalent {
         kernels: &["scan_two_buffers"],
         classes: &["bound off by one"],
@@ -214,11 +234,25 @@ const EQUIVALENTS: [Equivalent; 14] = [
         why: "where nothing is copied from does not matter",
     },
     Equivalent {
-        kernels: GEMMS,
-        classes: &["wrong stride"],
-        line: "mul.wide.u16",
-        most: 2,
-        why: "the quotient by the number of stages, of steps 0 and 1, is 0 with this factor too",
+        kernels: &["loops_and_barriers"],
+        classes: &["bound off by one"],
+        line: "setp.lt.u32",
+        most: 1,
+        why: "no thread's index is the number of threads",
+    },
+    Equivalent {
+        kernels: &["grid_barrier"],
+        classes: &["dropped barrier"],
+        line: "bar.sync",
+        most: 1,
+        why: "the first thread does everything, and the others wait for it for no other reason than to show that they may",
+    },
+    Equivalent {
+        kernels: &["partial_shuffles"],
+        classes: &["dropped barrier"],
+        line: "bar.warp.sync",
+        most: 1,
+        why: "the shuffle behind it waits for the lanes as well, and there is no memory to order",
     },
     Equivalent {
         kernels: GEMMS,
@@ -309,7 +343,7 @@ fn every_planted_fault_is_caught() {
         let Some(ptx) = nvcc::compile(case.file, 80) else {
             return;
         };
-        let ptx = only(&ptx, case.kernels);
+        let ptx = nvcc::only(&ptx, case.kernels);
         for kernel in case.kernels {
             let run = |text: &str| trapped(case, text);
             let without = unreached(&ptx, kernel, run);

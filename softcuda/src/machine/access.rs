@@ -414,7 +414,9 @@ impl Place for SharedMemory {
             check_shared(w, &offsets, mask, bytes, access);
         }
         if options.count {
-            block.counts().shared(addresses, mask, bytes, access.plain());
+            block
+                .counts()
+                .shared(addresses, mask, bytes, access.plain());
         }
         let base = block.base();
         let mut pointers = [std::ptr::null_mut(); LANES];

@@ -29,8 +29,9 @@ const KEPT: usize = 64;
 /// What one block knows of the others' order.
 #[derive(Debug, Clone, Default)]
 pub struct BlockOrder {
-    /// By warp what its last fence releases by the atomics that follow it.
-    fenced: Vec<(u32, Arc<Known>)>,
+    /// By warp its clock at its last fence, and what that releases by the atomics that follow it: its own, and those of warps that
+    /// it has met at a barrier since.
+    fenced: Vec<(u32, u32, Arc<Known>)>,
     /// By warp and address what is acquired by the next fence of that warp, or of one that it met at a barrier since (of which it
     /// had the clock).
     pending: HashMap<(u32, u64), (u32, Arc<Known>)>,
@@ -286,9 +287,14 @@ impl GlobalRaces {
                 .pending
                 .insert((who.warp, address), (clock, here.clone()));
         }
-        if access.writes()
-            && let Some((_, fenced)) = order.fenced.iter().find(|(warp, _)| *warp == who.warp)
-        {
+        if !access.writes() {
+            return;
+        }
+        let knows = who.races.knowledge(who.warp);
+        for (warp, clock, fenced) in &order.fenced {
+            if knows[*warp as usize] < *clock {
+                continue;
+            }
             match released.get_mut(&address) {
                 None => {
                     released.insert(address, fenced.clone());
@@ -358,9 +364,10 @@ impl GlobalRaces {
         }
         known.insert(who.block, Arc::new(clocks));
         let known = Arc::new(known);
-        match order.fenced.iter_mut().find(|(warp, _)| *warp == who.warp) {
-            Some((_, fenced)) => *fenced = known,
-            None => order.fenced.push((who.warp, known)),
+        let mut all = order.fenced.iter_mut();
+        match all.find(|(warp, ..)| *warp == who.warp) {
+            Some(fenced) => (fenced.1, fenced.2) = (own, known),
+            None => order.fenced.push((who.warp, own, known)),
         }
     }
 }

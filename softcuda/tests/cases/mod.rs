@@ -4,5 +4,6 @@
 #![allow(dead_code)]
 
 pub mod basic;
+pub mod control;
 pub mod sync;
 pub mod tensor;

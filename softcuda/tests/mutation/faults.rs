@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::support::nvcc::entry;
+
 /// A kernel's text with one fault.
 pub struct Mutant {
     /// The kind of fault.
@@ -14,29 +16,6 @@ pub struct Mutant {
 
 /// Most faults of one class in one kernel, evenly spread, of those that come in dozens in unrolled code.
 const MOST: usize = 10;
-
-/// The module's text without the kernels that are not in `keep`.
-pub fn only(ptx: &str, keep: &[&str]) -> String {
-    let mut text = String::new();
-    let mut dropping = false;
-    for line in ptx.lines() {
-        if let Some(name) = entry(line) {
-            dropping = !keep.contains(&name);
-        }
-        if !dropping {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if line == "}" {
-            dropping = false;
-        }
-    }
-    text
-}
-
-fn entry(line: &str) -> Option<&str> {
-    line.strip_prefix(".visible .entry ")?.split('(').next()
-}
 
 /// Where a kernel's text begins and ends, in lines of its module.
 fn extent(lines: &[&str], kernel: &str) -> (usize, usize) {
@@ -254,7 +233,8 @@ impl<'a> Body<'a> {
         let mut one = |class, text: String| add(class, vec![text]);
         let with = |from: &str, to: &str| line.replacen(from, to, 1);
         let is = |prefix: &str| opcode.starts_with(prefix);
-        if is("bar.") {
+        // The result of a barrier with a reduction is used.
+        if is("bar.") && !is("bar.red") {
             one("dropped barrier", String::new());
         }
         if is("cp.async.wait_group") {
@@ -351,6 +331,7 @@ impl<'a> Body<'a> {
             one("dropped store", String::new());
         }
         if is("mul.wide")
+            && !opcode.ends_with("16")
             && let Some(by) = operands[2].parse::<i64>().ok()
         {
             let text = format!("{opcode} {}, {}, {};", operands[0], operands[1], by * 2);
