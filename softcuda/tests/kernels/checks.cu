@@ -162,15 +162,13 @@ extern "C" __global__ void race_of_producer(int wrong, int *out) {
     for (int i = 0; i < 3; ++i) {
         if (warp == 0) {
             buffer[lane] = i * 32 + lane; // race_of_producer
-            asm volatile("bar.arrive 1, %0;" ::"r"(n) : "memory");
-            if (!wrong) asm volatile("bar.sync 2, %0;" ::"r"(n) : "memory");
+            asm volatile("bar.arrive %0, %1;" ::"r"(1 + i), "r"(n) : "memory");
+            if (!wrong) asm volatile("bar.sync %0, %1;" ::"r"(4 + i), "r"(n) : "memory");
         } else {
-            asm volatile("bar.sync 1, %0;" ::"r"(n) : "memory");
+            asm volatile("bar.sync %0, %1;" ::"r"(1 + i), "r"(n) : "memory");
             sum += buffer[(lane + warp) % 32]; // or race_of_producer
-            if (!wrong) asm volatile("bar.arrive 2, %0;" ::"r"(n) : "memory");
+            if (!wrong) asm volatile("bar.arrive %0, %1;" ::"r"(4 + i), "r"(n) : "memory");
         }
-        __syncwarp();
-        if (wrong) asm volatile("bar.sync %0, 32;" ::"r"(3 + warp) : "memory");
     }
     out[blockIdx.x * n + threadIdx.x] = sum;
 }
@@ -178,15 +176,15 @@ extern "C" __global__ void race_of_producer(int wrong, int *out) {
 // Warps wait for each other by a flag in shared memory.
 extern "C" __global__ void race_of_flags(int wrong, int *out) {
     __shared__ int data, flag;
-    int t = threadIdx.x;
-    if (t == 0) flag = 0;
+    int t = threadIdx.x, n = blockDim.x;
+    if (t == 0) data = t - n, flag = 0;
     __syncthreads();
     if (t == 0) {
-        data = 42; // or race_of_flags
+        data = n; // or race_of_flags
         if (!wrong) __threadfence_block();
         *(volatile int *)&flag = 1;
     }
-    int v = 42;
+    int v = n;
     if (t == 32) {
         while (*(volatile int *)&flag == 0) {}
         if (!wrong) __threadfence_block();
