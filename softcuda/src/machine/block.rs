@@ -48,6 +48,8 @@ pub struct Worker {
     pub findings: HashMap<(FindingKind, u32), (u64, String)>,
     /// What `printf` wrote, by block.
     pub output: Vec<(u64, Vec<u8>)>,
+    /// Whether lanes that waited where ways meet had to be let go on, because others of their warp waited for them.
+    pub spins: bool,
 }
 
 impl Worker {
@@ -58,6 +60,7 @@ impl Worker {
             touched: vec![(0, 0); instructions],
             findings: HashMap::new(),
             output: Vec::new(),
+            spins: false,
         }
     }
 }

@@ -18,7 +18,7 @@ const NONE: u32 = u32::MAX;
 /// Backward branches a warp may take before another gets its turn.
 const SLICE: u32 = 1 << 10;
 
-/// The same of a warp whose lanes have been seen to wait for each other.
+/// The same of a kernel whose lanes have been seen to wait for each other.
 const SHORT_SLICE: u32 = 1 << 5;
 
 /// Time slices after which lanes no longer wait for those that spin.
@@ -163,8 +163,6 @@ pub struct Warp {
     budget: u32,
     /// Time slices used up.
     slices: u32,
-    /// Whether lanes that waited where ways meet had to be let go on.
-    spins: bool,
     /// Copies issued and not yet committed.
     pub open_copies: Vec<Copy>,
     /// Groups committed and not yet waited for, oldest first.
@@ -206,7 +204,6 @@ impl Warp {
             local_end: 0,
             budget: SLICE,
             slices: 0,
-            spins: false,
             open_copies: Vec::new(),
             copy_groups: VecDeque::new(),
             waiting: None,
@@ -278,7 +275,6 @@ impl Warp {
         self.fault = None;
         self.budget = SLICE;
         self.slices = 0;
-        self.spins = false;
         self.steps = 0;
     }
 
@@ -861,10 +857,12 @@ impl Warp {
         split.mask = self.mask;
         // Lanes that spin may wait for lanes that wait for them where their ways meet.
         self.slices += 1;
-        if (self.spins || self.slices.is_multiple_of(SPINS)) && self.unpark() {
-            self.spins = true;
+        // SAFETY: no reference to the block is held here.
+        let spins = &mut unsafe { self.block() }.worker().spins;
+        if (*spins || self.slices.is_multiple_of(SPINS)) && self.unpark() {
+            *spins = true;
         }
-        self.budget = if self.spins { SHORT_SLICE } else { SLICE };
+        self.budget = if *spins { SHORT_SLICE } else { SLICE };
         let ready = |split: &Split| split.state == State::Ready;
         let after = self
             .splits
