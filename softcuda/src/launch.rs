@@ -84,10 +84,10 @@ pub fn launch(
 ) -> Outcome {
     let code = &*kernel.code;
     let view = memory.view();
-    let races = options
-        .checks
-        .global_races
-        .then(|| GlobalRaces::new(view.ranges().iter().copied()));
+    let races = options.checks.global_races.then(|| {
+        let ranges = view.ranges().iter().copied();
+        GlobalRaces::new(ranges, code.global_granule, code.swaps)
+    });
     let touched = options
         .count
         .then(|| Touched::new(view.ranges().iter().copied()));
@@ -148,19 +148,22 @@ pub fn launch(
             workers
         })
     };
+    let fault = queue
+        .fault
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    // What blocks behind the one that failed did depends on the number of host threads.
+    let last = fault.as_ref().map_or(u64::MAX, |(place, _)| *place);
     let mut outcome = Outcome {
-        fault: queue
-            .fault
-            .into_inner()
-            .unwrap_or_else(|p| p.into_inner())
-            .map(|(_, f)| f),
+        fault: fault.map(|(_, fault)| fault),
         ..Outcome::default()
     };
     let mut findings: BTreeMap<(FindingKind, u32), (u64, String)> = BTreeMap::new();
     let mut output = Vec::new();
     for worker in workers {
         outcome.counts.add(&worker.counts);
-        for (key, found) in worker.findings {
+        let found = worker.findings.into_iter();
+        for (key, found) in found.filter(|(_, (place, _))| *place <= last) {
             let first = findings.entry(key).or_insert_with(|| found.clone());
             if found.0 < first.0 {
                 *first = found;

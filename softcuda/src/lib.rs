@@ -4,6 +4,9 @@
 //! Text becomes a module ([`ptx`]), a module becomes executable code, code runs on warps of 32 lanes, and the driver's calls
 //! drive it all. Each layer knows only those before it.
 
+// Loops over lanes index several rows at once.
+#![allow(clippy::needless_range_loop)]
+
 pub mod code;
 pub mod counters;
 pub mod driver;

@@ -1,5 +1,6 @@
 //! CUDA C++ kernels against references in Rust: compiled by nvcc when the tests run, executed by the library.
 
+mod cases;
 mod support;
 
 #[path = "kernels/atomics.rs"]

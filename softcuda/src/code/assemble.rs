@@ -33,7 +33,9 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
         files: shared.module.files.clone(),
         ordered: false,
         granule: 2,
-        named_barriers: false,
+        global_granule: 2,
+        partial_order: false,
+        swaps: false,
         const_ranges: constant_variables(&shared),
     };
     let mut pressure = 0;
@@ -68,7 +70,9 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
     code.constant_bytes = shared.constant_bytes;
     code.ordered = shared.ordered;
     code.granule = shared.granule;
-    code.named_barriers = shared.named_barriers;
+    code.global_granule = shared.global_granule;
+    code.partial_order = shared.named_barriers || shared.fences && shared.meetings;
+    code.swaps = shared.swaps;
     let bytes = shared
         .shared_bytes
         .next_multiple_of(shared.dynamic_align.max(1));

@@ -160,8 +160,16 @@ pub struct Kernel<'m> {
     pub ordered: bool,
     /// Narrowest access to shared memory, log2.
     pub granule: u32,
+    /// The same of global memory.
+    pub global_granule: u32,
     /// Whether it has barriers that only some warps take part in.
     pub named_barriers: bool,
+    /// Whether it has fences.
+    pub fences: bool,
+    /// Whether it has atomics, or volatile accesses and their like.
+    pub meetings: bool,
+    /// Whether it has a compare-and-swap.
+    pub swaps: bool,
     /// The capability that the module is for.
     pub sm: u32,
 }
@@ -185,7 +193,11 @@ impl<'m> Kernel<'m> {
             functions: vec![entry],
             ordered: false,
             granule: 2,
+            global_granule: 2,
             named_barriers: false,
+            fences: false,
+            meetings: false,
+            swaps: false,
             sm: module.sm,
         }
     }

@@ -203,8 +203,12 @@ pub struct Code {
     pub granule: u32,
     /// Start and end of the module's constant variables.
     pub const_ranges: Vec<(u64, u64)>,
-    /// Whether it has barriers that only some warps take part in.
-    pub named_barriers: bool,
+    /// log2 of the bytes that the check of races between blocks tells apart.
+    pub global_granule: u32,
+    /// Whether it has synchronisation that only some warps take part in: barriers of some threads, or fences and atomics.
+    pub partial_order: bool,
+    /// Whether it has a compare-and-swap, whose loops begin with a plain read of what others update.
+    pub swaps: bool,
 }
 
 impl std::fmt::Debug for Code {

@@ -75,8 +75,11 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let Some(exec) = exec else {
         return Err(l.unknown(i));
     };
-    if ty.bytes() < 4 && space != Space::Global {
+    l.kernel.meetings = true;
+    l.kernel.swaps |= name == "cas";
+    if ty.bytes() < 4 {
         l.kernel.granule = l.kernel.granule.min(1);
+        l.kernel.global_granule = l.kernel.global_granule.min(1);
     }
     // Sums of floating-point numbers depend on their order, and so does what an atomic returns.
     let wanted = returns && to.is_some_and(|to| *to != Operand::Sink);

@@ -4,6 +4,7 @@ use crate::code::lower::{Arg, Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
 use crate::machine::access::lanes;
+use crate::machine::global::Accessor;
 use crate::machine::rows::{Exec, Flow, LANES};
 use crate::machine::warp::{BarrierWait, Reduction, ReductionKind, Warp};
 use crate::module::LoadError;
@@ -22,6 +23,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
                 Some(scope) => scope != "cta",
                 None => return Err(l.unknown(i)),
             };
+            l.kernel.fences = true;
             l.emit(fence, Class::Barrier, &[]).imm = device as i64;
             Ok(())
         }
@@ -51,6 +53,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
                 op.one_of(&["cta", "cluster", "gpu", "sys"]),
                 Some("gpu" | "sys" | "cluster")
             );
+            l.kernel.fences = true;
             l.emit(fence, Class::Barrier, &[]).imm = device as i64;
             Ok(())
         }
@@ -70,6 +73,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 
 /// Adds the fence that is part of an access which releases (before it) or acquires (after it).
 pub fn emit_fence(l: &mut Lower) {
+    l.kernel.fences = true;
     l.emit(fence, Class::None, &[]).imm = 1;
 }
 
@@ -252,23 +256,31 @@ unsafe fn reduce(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
 
 unsafe fn warp_sync(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     // SAFETY: the row is the instruction's own.
-    if let Err(flow) = unsafe { super::warp::meet(w, i.args[0], mask) } {
-        return flow;
-    }
-    let index = w.index;
+    let named = match unsafe { super::warp::meet(w, i.args[0], mask) } {
+        Ok(named) => named,
+        Err(flow) => return flow,
+    };
+    let (index, all) = (w.index, w.alive & !named == 0);
     // SAFETY: no other reference to the block is in use.
-    unsafe { w.block() }.races.warp_sync(index);
+    unsafe { w.block() }.races.warp_sync(index, named, all);
     Flow::Next
 }
 
-/// Memory is always seen in program order here: a fence matters only to the check of races between blocks.
+/// Memory is always seen in program order here: a fence matters only to the checks of races.
 unsafe fn fence(w: &mut Warp, i: &Instr, _: u32) -> Flow {
+    let warp = w.index;
     // SAFETY: no other reference to the block is in use.
     let block = unsafe { w.block() };
     if let Some(races) = block.launch().global
         && i.imm != 0
     {
-        races.fence(&mut block.order);
+        let who = Accessor {
+            block: block.linear,
+            warp,
+            races: &block.races,
+        };
+        races.fence(who, &mut block.order);
     }
+    block.races.fence(warp);
     Flow::Next
 }

@@ -26,6 +26,8 @@ const COMPARISONS: &[&str] = &[
     "geu", "num", "nan",
 ];
 
+// The unordered comparisons are defined as the complement of an ordered one: true for a NaN.
+#[allow(clippy::neg_cmp_op_on_partial_ord)]
 /// The comparison of a form; none if the type does not have it.
 fn comparison(name: &str, ty: Type, ftz: bool) -> Option<Exec> {
     use Type::*;

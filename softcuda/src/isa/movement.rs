@@ -362,11 +362,16 @@ fn vector(op: &mut Opcode) -> usize {
     }
 }
 
-/// Notes the narrowest access to shared memory, which the race check must tell apart.
-fn note_granule(l: &mut Lower, space: Space, bytes: u32) {
-    if matches!(space, Space::Shared | Space::Generic) && bytes < 4 {
-        l.kernel.granule = l.kernel.granule.min(bytes.trailing_zeros());
+/// Notes the narrowest accesses to shared and to global memory, which the race checks must tell apart, and whether one is ordered.
+fn note_access(l: &mut Lower, space: Space, bytes: u32, ordered: bool) {
+    let granule = bytes.trailing_zeros();
+    if matches!(space, Space::Shared | Space::Generic) {
+        l.kernel.granule = l.kernel.granule.min(granule);
     }
+    if matches!(space, Space::Global | Space::Generic) {
+        l.kernel.global_granule = l.kernel.global_granule.min(granule);
+    }
+    l.kernel.meetings |= ordered;
 }
 
 fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
@@ -441,7 +446,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         }
         (space, _) => space,
     };
-    note_granule(l, space, bytes);
+    note_access(l, space, bytes * n as u32, ordered.is_some());
     let mut slots = vec![u(from.arg)];
     let mut wides = Vec::new();
     for operand in &elements {
@@ -454,7 +459,11 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         wides.push((to, wide));
     }
     let exec = match space {
-        Space::Global if ordered.is_some() => load_exec::<Ordered>(bytes, ty.signed()),
+        Space::Global if ordered.is_some() => load_exec::<Ordered<Global>>(bytes, ty.signed()),
+        Space::Shared if ordered.is_some() => {
+            load_exec::<Ordered<SharedMemory>>(bytes, ty.signed())
+        }
+        Space::Generic if ordered.is_some() => load_exec::<Ordered<Generic>>(bytes, ty.signed()),
         Space::Global | Space::Const => load_exec::<Global>(bytes, ty.signed()),
         Space::Shared => load_exec::<SharedMemory>(bytes, ty.signed()),
         Space::Local => load_exec::<Local>(bytes, ty.signed()),
@@ -518,13 +527,15 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if ordered.is_some() && matches!(space, Space::Global | Space::Generic) {
         l.kernel.ordered = true;
     }
-    note_granule(l, space, bytes);
+    note_access(l, space, bytes * n as u32, ordered.is_some());
     let mut slots = vec![u(to.arg)];
     for operand in &elements {
         slots.push(u(l.relaxed_source(operand, ty)?));
     }
     let exec = match space {
-        Space::Global if ordered.is_some() => store_exec::<Ordered>(bytes),
+        Space::Global if ordered.is_some() => store_exec::<Ordered<Global>>(bytes),
+        Space::Shared if ordered.is_some() => store_exec::<Ordered<SharedMemory>>(bytes),
+        Space::Generic if ordered.is_some() => store_exec::<Ordered<Generic>>(bytes),
         Space::Global => store_exec::<Global>(bytes),
         Space::Shared => store_exec::<SharedMemory>(bytes),
         Space::Local => store_exec::<Local>(bytes),
@@ -708,11 +719,15 @@ fn storer<P: Place + 'static, E: Element>() -> Exec {
                 }
             }
             // A lane whose value is not there now was overwritten by another lane of this very store.
-            let shared = std::any::TypeId::of::<P>() == std::any::TypeId::of::<SharedMemory>();
-            if shared && w.block().launch().options.checks.shared_races {
+            if P::SHARED && w.block().launch().options.checks.shared_races {
+                let block = w.block();
+                let (start, end) = (block.base() as u64, block.bytes as u64);
+                let inside = lanes(mask)
+                    .filter(|&l| (pointers[l] as u64).wrapping_sub(start) < end)
+                    .fold(0u32, |mask, l| mask | 1 << l);
                 for (e, &row) in rows.iter().enumerate() {
                     let values: [E::Slot; LANES] = w.load(row);
-                    for l in lanes(mask) {
+                    for l in lanes(inside) {
                         if pointers[l].add(e * size).cast::<E::Raw>().read_unaligned()
                             != E::narrow(values[l])
                         {

@@ -1,8 +1,10 @@
 //! Accesses to memory: from the lanes' addresses to pointers that were checked, and counted on the way.
 
-use super::global::Access;
+use std::marker::PhantomData;
+
+use super::global::{Access, Accessor};
 use super::rows::LANES;
-use super::shadow::{PENDING, WRITTEN, same_place};
+use super::shadow::{PENDING, WRITTEN, Who};
 use super::warp::Warp;
 use crate::report::{FaultKind, FindingKind};
 
@@ -23,6 +25,9 @@ pub struct Failed;
 
 /// Turns addresses of one state space into pointers.
 pub trait Place {
+    /// Whether shared memory can be meant.
+    const SHARED: bool = false;
+
     /// Checks and counts an access of `bytes` by each lane of `mask`.
     ///
     /// # Safety
@@ -57,13 +62,13 @@ pub struct Local;
 pub struct Param;
 /// No space named.
 pub struct Generic;
-/// `.global`, by an access that is meant to meet others' (volatile, relaxed, acquire, release).
-pub struct Ordered;
+/// A space, by an access that is meant to meet others' (volatile, relaxed, acquire, release).
+pub struct Ordered<P>(PhantomData<P>);
 
 fn verb(access: Access) -> &'static str {
     match access {
-        Access::Read => "reads",
-        Access::Write => "writes",
+        Access::Read | Access::StrongRead => "reads",
+        Access::Write | Access::StrongWrite => "writes",
         Access::Atomic => "updates",
     }
 }
@@ -138,8 +143,41 @@ impl Place for Global {
         bytes: u32,
         access: Access,
     ) -> Result<Pointers, Failed> {
-        // SAFETY: passed on from the caller.
-        unsafe { resolve_global(w, addresses, mask, bytes, access, false) }
+        if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
+            return Err(misaligned(w, addresses, mask, bytes, access, "global"));
+        }
+        let (low, high) = extent(addresses, mask);
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        let launch = block.launch();
+        let touched = &mut block.worker().touched[w.pc as usize];
+        if low < touched.0 || high + bytes as u64 > touched.1 {
+            // Another allocation than last time, or several, or none.
+            let view = &launch.view;
+            for l in lanes(mask) {
+                match view.find(addresses[l]) {
+                    Some((start, end)) if addresses[l] + bytes as u64 <= end => {
+                        *touched = (start, end)
+                    }
+                    _ => return Err(illegal(w, addresses[l], l, bytes, access)),
+                }
+            }
+        }
+        let checks = launch.options.checks;
+        if checks.initialised {
+            // SAFETY: the range was just checked; its shadow lies at the same distance everywhere.
+            unsafe { shadow(w, addresses, mask, bytes, access, launch.shadow_offset) };
+        }
+        if checks.shared_races && access.strong() {
+            note_meeting(w, addresses, mask, access);
+        }
+        if let Some(races) = launch.global {
+            global_races(w, races, addresses, mask, bytes, access);
+        }
+        if launch.options.count {
+            count_global(w, addresses, mask, bytes, access);
+        }
+        Ok(addresses.map(|address| address as *mut u8))
     }
 
     #[inline(always)]
@@ -194,61 +232,9 @@ unsafe fn shadow_of_run(first: u64, length: u64, access: Access, offset: isize) 
     }
 }
 
-/// # Safety
-/// As for [`Place::resolve`].
-#[inline(always)]
-unsafe fn resolve_global(
-    w: &mut Warp,
-    addresses: &[u64; LANES],
-    mask: u32,
-    bytes: u32,
-    access: Access,
-    ordered: bool,
-) -> Result<Pointers, Failed> {
-    {
-        if all_bits(addresses, mask) & (bytes as u64 - 1) != 0 {
-            return Err(misaligned(w, addresses, mask, bytes, access, "global"));
-        }
-        let (low, high) = extent(addresses, mask);
-        // SAFETY: no other reference to the block is in use.
-        let block = unsafe { w.block() };
-        let launch = block.launch();
-        let touched = &mut block.worker().touched[w.pc as usize];
-        if low < touched.0 || high + bytes as u64 > touched.1 {
-            // Another allocation than last time, or several, or none.
-            let view = &launch.view;
-            for l in lanes(mask) {
-                match view.find(addresses[l]) {
-                    Some((start, end)) if addresses[l] + bytes as u64 <= end => {
-                        *touched = (start, end)
-                    }
-                    _ => return Err(illegal(w, addresses[l], l, bytes, access)),
-                }
-            }
-        }
-        let checks = launch.options.checks;
-        if checks.initialised {
-            // SAFETY: the range was just checked; its shadow lies at the same distance everywhere.
-            unsafe { shadow(w, addresses, mask, bytes, access, launch.shadow_offset) };
-        }
-        if let Some(races) = launch.global {
-            global_races(
-                w,
-                races,
-                addresses,
-                mask,
-                bytes,
-                if ordered { Access::Atomic } else { access },
-            );
-        }
-        if launch.options.count {
-            count_global(w, addresses, mask, bytes, access);
-        }
-        Ok(addresses.map(|address| address as *mut u8))
-    }
-}
+impl<P: Place> Place for Ordered<P> {
+    const SHARED: bool = P::SHARED;
 
-impl Place for Ordered {
     #[inline(always)]
     unsafe fn resolve(
         w: &mut Warp,
@@ -258,7 +244,7 @@ impl Place for Ordered {
         access: Access,
     ) -> Result<Pointers, Failed> {
         // SAFETY: passed on from the caller.
-        unsafe { resolve_global(w, addresses, mask, bytes, access, true) }
+        unsafe { P::resolve(w, addresses, mask, bytes, access.ordered()) }
     }
 }
 
@@ -292,7 +278,7 @@ unsafe fn shadow(
         if contiguous(addresses, mask, bytes) {
             let first = at(addresses[0]).cast::<u64>();
             let words = bytes as usize * LANES / 8;
-            if access == Access::Write {
+            if !access.reads() {
                 for word in 0..words {
                     first.add(word).write_unaligned(ONES);
                 }
@@ -308,7 +294,7 @@ unsafe fn shadow(
         }
         for l in lanes(mask) {
             let byte = at(addresses[l]);
-            if access == Access::Write {
+            if !access.reads() {
                 byte.write_bytes(WRITTEN, bytes as usize);
             } else if let Some(n) = (0..bytes as usize).find(|&n| byte.add(n).read() != WRITTEN) {
                 uninitialised(w, addresses[l] + n as u64, l, "global");
@@ -340,15 +326,19 @@ fn global_races(
     bytes: u32,
     access: Access,
 ) {
+    let warp = w.index;
     for l in lanes(mask) {
         // SAFETY: no other reference to the block is in use.
         let block = unsafe { w.block() };
-        if access == Access::Atomic {
-            races.atomic(addresses[l], block.linear, &mut block.order);
+        let who = Accessor {
+            block: block.linear,
+            warp,
+            races: &block.races,
+        };
+        if access.strong() {
+            races.meet(addresses[l], access, who, &mut block.order);
         }
-        if let Some(conflict) =
-            races.access(addresses[l], bytes, block.linear, &block.order, access)
-        {
+        if let Some(conflict) = races.access(addresses[l], bytes, access, who, &block.order) {
             let text = format!(
                 "{} global address {:#x}, which block {} (in order of index) {} with nothing to order the two",
                 verb(access),
@@ -391,6 +381,8 @@ fn count_global(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, a
 }
 
 impl Place for SharedMemory {
+    const SHARED: bool = true;
+
     #[inline(always)]
     unsafe fn resolve(
         w: &mut Warp,
@@ -472,6 +464,22 @@ fn outside_shared(
     Failed
 }
 
+/// Tells the order of the block's warps of an atomic or volatile access.
+#[cold]
+fn note_meeting(w: &mut Warp, addresses: &[u64; LANES], mask: u32, access: Access) {
+    let warp = w.index;
+    // SAFETY: no other reference to the block is in use.
+    let races = &mut unsafe { w.block() }.races;
+    for l in lanes(mask) {
+        if access.reads() {
+            races.observe(addresses[l], warp);
+        }
+        if access.writes() {
+            races.publish(addresses[l], warp);
+        }
+    }
+}
+
 /// What the checks say of an access to shared memory within its bounds.
 pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32, access: Access) {
     // SAFETY: no other reference to the block is in use; findings are added after the last use.
@@ -482,7 +490,7 @@ pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32,
         for l in lanes(mask) {
             let at = offsets[l] as usize;
             let state = &mut block.written[at..at + bytes as usize];
-            if access != Access::Write && state.iter().any(|byte| *byte != WRITTEN) {
+            if access.reads() && state.iter().any(|byte| *byte != WRITTEN) {
                 let pending = state.contains(&PENDING);
                 let byte = offsets[l] as u64;
                 if pending {
@@ -496,7 +504,7 @@ pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32,
                 }
                 break;
             }
-            if access != Access::Read {
+            if access.writes() {
                 if state.contains(&PENDING) {
                     let text = format!(
                         "writes shared address {:#x}, into which an asynchronous copy is still on its way",
@@ -508,18 +516,34 @@ pub fn check_shared(w: &mut Warp, offsets: &[u32; LANES], mask: u32, bytes: u32,
             }
         }
     }
-    if checks.shared_races && access != Access::Atomic {
+    if checks.shared_races {
+        if access.strong() {
+            let addresses = offsets.map(|offset| SHARED_WINDOW + offset as u64);
+            note_meeting(w, &addresses, mask, access);
+        }
         for l in lanes(mask) {
-            let conflict = if access == Access::Read {
-                block.races.read(offsets[l], bytes, warp, l as u32, pc)
+            let who = Who {
+                warp,
+                lane: l as u32,
+                pc,
+                strong: access.strong(),
+            };
+            let conflict = if access.writes() {
+                let atomic = access == Access::Atomic;
+                block.races.write(offsets[l], bytes, who, atomic)
             } else {
-                block.races.write(offsets[l], bytes, warp, l as u32, pc)
+                block.races.read(offsets[l], bytes, who)
             };
             let Some(conflict) = conflict else { continue };
             // Lanes that write the same place in the same instruction: one of them wins, and which one matters only if the values
-            // differ, which the store itself tells.
+            // differ, which the store itself tells. The lanes before this one have just written.
             let same = conflict.write && conflict.pc == Some(pc) && conflict.warp == warp;
-            if same && same_place(offsets, mask, l as u32, bytes).is_some() {
+            if same
+                && let Some(other) = conflict.lane
+                && (other as usize) < l
+                && mask >> other & 1 != 0
+                && offsets[other as usize].abs_diff(offsets[l]) < bytes.max(4)
+            {
                 continue;
             }
             let lane = match conflict.lane {
@@ -555,15 +579,15 @@ impl Place for Local {
             return Err(misaligned(w, addresses, mask, bytes, access, "local"));
         }
         let (_, high) = extent(addresses, mask);
-        if high.saturating_add(bytes as u64) > w.local_stride as u64 {
+        if high.saturating_add(bytes as u64) > w.local_end as u64 {
             let lane = lanes(mask)
-                .find(|&l| addresses[l].saturating_add(bytes as u64) > w.local_stride as u64)
+                .find(|&l| addresses[l].saturating_add(bytes as u64) > w.local_end as u64)
                 .unwrap_or(0);
             let text = format!(
                 "{} {bytes} bytes at local address {:#x}; the thread has {} bytes of local memory",
                 verb(access),
                 addresses[lane],
-                w.local_stride
+                w.local_end
             );
             w.fail(FaultKind::IllegalAddress, lane as u32, &text);
             return Err(Failed);
@@ -573,7 +597,7 @@ impl Place for Local {
         if block.launch().options.count {
             let all = mask.count_ones() as u64 * bytes as u64;
             match access {
-                Access::Write => block.counts().local_store_bytes += all,
+                Access::Write | Access::StrongWrite => block.counts().local_store_bytes += all,
                 _ => block.counts().local_load_bytes += all,
             }
         }
@@ -599,7 +623,7 @@ impl Place for Param {
         // SAFETY: only read here.
         let params = unsafe { w.block() }.launch().params;
         let outside = |address: u64| address.saturating_add(bytes as u64) > params.len() as u64;
-        if access != Access::Read {
+        if access.writes() {
             w.fail(
                 FaultKind::InvalidAddressSpace,
                 mask.trailing_zeros(),
@@ -624,6 +648,8 @@ impl Place for Param {
 }
 
 impl Place for Generic {
+    const SHARED: bool = true;
+
     #[inline(always)]
     unsafe fn resolve(
         w: &mut Warp,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::rows::{Flow, LANES};
-use super::shadow::{Races, WARPS};
+use super::shadow::{Clocks, Races, WARPS, learn};
 use super::warp::{Line16, ReductionKind, Warp};
 use crate::code::Code;
 use crate::counters::Counts;
@@ -68,7 +68,7 @@ struct Arrivals {
     warps: u32,
     count: u32,
     threads: u32,
-    knowledge: [u32; WARPS],
+    knowledge: Clocks,
 }
 
 /// How a turn of a block ended.
@@ -158,11 +158,6 @@ impl Block {
             .resize((self.bytes as usize).div_ceil(16), Line16([0xFF; 16]));
         self.written.clear();
         self.written.resize(self.bytes as usize, 0);
-        let checks = shared.options.checks;
-        if checks.shared_races {
-            self.races
-                .start(self.bytes, shared.code.granule, shared.code.named_barriers);
-        }
         self.order = Default::default();
         self.arrivals = [Arrivals::default(); 16];
         let seed = shared.options.seed;
@@ -179,6 +174,9 @@ impl Block {
         }
         self.done.clear();
         self.done.resize(count, false);
+        if self.ordered() {
+            self.races.start(self.bytes, count, shared.code);
+        }
         let this: *mut Block = self;
         for index in 0..count {
             // SAFETY: the caller's promise; the warp is not borrowed elsewhere.
@@ -223,6 +221,12 @@ impl Block {
         self.memory.as_mut_ptr().cast()
     }
 
+    /// Whether a check asks for the order of the block's warps.
+    fn ordered(&self) -> bool {
+        let checks = self.launch().options.checks;
+        checks.shared_races || checks.global_races
+    }
+
     /// Bytes of stack a thread has for calls.
     pub fn stack_limit(&self) -> u32 {
         self.launch().options.stack
@@ -238,9 +242,11 @@ impl Block {
         self.text.extend_from_slice(text);
     }
 
-    /// Whether this instruction has no finding of this kind yet.
+    /// Whether this instruction has no finding of this kind yet in this block or one before it.
     pub fn first_finding(&mut self, kind: FindingKind, pc: u32) -> bool {
-        !self.worker().findings.contains_key(&(kind, pc))
+        let place = self.place;
+        let found = self.worker().findings.get(&(kind, pc));
+        found.is_none_or(|(other, _)| *other > place)
     }
 
     /// Adds a finding.
@@ -251,15 +257,13 @@ impl Block {
 
     /// Notes that `warp` arrives at a barrier without waiting (`bar.arrive`).
     pub fn arrive(&mut self, warp: u32, barrier: u32, threads: u32) {
-        let knowledge = self.races.knowledge(warp);
+        let knowledge = *self.races.knowledge(warp);
         let arrivals = &mut self.arrivals[barrier as usize];
         arrivals.warps |= 1 << warp;
         arrivals.count += 1;
         arrivals.threads = threads;
-        for (a, k) in arrivals.knowledge.iter_mut().zip(&knowledge) {
-            *a = (*a).max(*k);
-        }
-        self.races.warp_sync(warp);
+        learn(&mut arrivals.knowledge, &knowledge);
+        self.races.step(warp);
     }
 
     /// Runs the block until it is done, spins, or fails.
@@ -359,17 +363,26 @@ impl Block {
         for barrier in 0..16u32 {
             let mut waiting = 0u32;
             let mut threads = 0;
+            let mut differ = false;
             for (index, warp) in self.warps[..self.done.len()].iter().enumerate() {
                 if let Some(wait) = warp.waiting
                     && wait.barrier == barrier
                 {
+                    differ |= waiting != 0 && threads != wait.threads;
                     waiting |= 1 << index;
                     threads = wait.threads;
                 }
             }
             let arrivals = self.arrivals[barrier as usize];
             if waiting == 0 {
+                // Those who only arrive complete it too.
+                if arrivals.count > 0 && arrivals.count * LANES as u32 >= arrivals.threads {
+                    self.arrivals[barrier as usize] = Arrivals::default();
+                }
                 continue;
+            }
+            if differ || arrivals.count > 0 && arrivals.threads != threads {
+                self.barrier_finding(waiting, "warps name different numbers of threads for it");
             }
             let complete = if threads == 0 {
                 (waiting | arrivals.warps) & alive == alive
@@ -380,21 +393,40 @@ impl Block {
             if !complete {
                 continue;
             }
+            let most = if threads == 0 {
+                WARPS as u32
+            } else {
+                threads.div_ceil(LANES as u32)
+            };
+            if waiting.count_ones() + arrivals.count > most {
+                self.barrier_finding(waiting, "more warps come than its number of threads");
+            }
             self.release(barrier, waiting, waiting == alive);
             fell = true;
         }
         fell
     }
 
+    /// Notes what is wrong with a barrier that the warps of `waiting` are at.
+    #[cold]
+    fn barrier_finding(&mut self, waiting: u32, what: &str) {
+        let this: *mut Block = self;
+        // SAFETY: the warp is not borrowed elsewhere, and reaches the block through its own pointer.
+        let warp = unsafe { &mut (&mut (*this).warps)[waiting.trailing_zeros() as usize] };
+        let Some(wait) = warp.waiting else { return };
+        let pc = std::mem::replace(&mut warp.pc, wait.pc);
+        let text = format!("waits at barrier {}: {what}", wait.barrier);
+        warp.finding(FindingKind::Divergence, 0, &text);
+        warp.pc = pc;
+    }
+
     fn release(&mut self, barrier: u32, waiting: u32, all: bool) {
         let arrivals = std::mem::take(&mut self.arrivals[barrier as usize]);
-        if self.launch().options.checks.shared_races {
+        if self.ordered() {
             if arrivals.count > 0 {
                 let mut merged = arrivals.knowledge;
                 for warp in (0..WARPS as u32).filter(|warp| waiting >> warp & 1 != 0) {
-                    for (m, k) in merged.iter_mut().zip(&self.races.knowledge(warp)) {
-                        *m = (*m).max(*k);
-                    }
+                    learn(&mut merged, self.races.knowledge(warp));
                 }
                 self.races.adopt(waiting, &merged);
             } else {

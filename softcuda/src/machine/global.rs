@@ -1,24 +1,55 @@
 //! Global-memory races between blocks.
 //!
-//! Each four bytes remember which block last wrote and last read them in this launch. Blocks are ordered by nothing but
-//! release and acquire: a fence followed by an atomic releases what a block did so far at that address, an atomic followed by a
-//! fence acquires what others released there, as in the "last block sums up" pattern.
+//! Each few bytes remember which block last wrote and last read them in this launch. Blocks are ordered by nothing but release and
+//! acquire: a fence followed by an atomic (or volatile) write releases at that address what the fence's warp knows of its block, an
+//! atomic (or volatile) read followed by a fence acquires what others released there, as in the "last block sums up" pattern. What
+//! a warp knows of its block, and which warps know of an acquisition, is told by the clocks of [`Races`].
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::shadow::{Clocks, Races, WARPS, learn};
+
+/// What is known of blocks: for each the clocks of its warps, from its beginning, up to which it is ordered before.
+type Known = HashMap<u64, Arc<Clocks>>;
+
+/// Something that a warp of the block has acquired of another block.
+#[derive(Debug, Clone)]
+struct Acquired {
+    clocks: Arc<Clocks>,
+    /// The warp that acquired it, and its clock then.
+    warp: u32,
+    at: u32,
+}
+
+/// Acquisitions of one block's releases that are kept. Older ones are known to all who know the newer.
+const KEPT: usize = 64;
 
 /// What one block knows of the others' order.
 #[derive(Debug, Clone, Default)]
 pub struct BlockOrder {
-    /// How often it has released; accesses made before a release carry a smaller number.
-    pub releases: u32,
-    /// A fence since the last atomic: the next atomic releases.
-    pub fenced: bool,
-    /// Addresses of atomics since the last fence: the next fence acquires what was released there.
-    pub touched: Vec<u64>,
-    /// For each block, the releases of it that this one has acquired.
-    pub acquired: HashMap<u64, u32>,
+    /// By warp what its last fence releases by the atomics that follow it.
+    fenced: Vec<(u32, Arc<Known>)>,
+    /// By warp and address what its next fence acquires.
+    pending: HashMap<(u32, u64), Arc<Known>>,
+    acquired: HashMap<u64, Vec<Acquired>>,
+}
+
+impl BlockOrder {
+    /// The clocks of `block` that `warp` is ordered after.
+    fn known(&self, block: u64, warp: u32, races: &Races) -> Option<Arc<Clocks>> {
+        let mut all: Option<Arc<Clocks>> = None;
+        for one in self.acquired.get(&block)? {
+            if races.knowledge(warp)[one.warp as usize] >= one.at {
+                match &mut all {
+                    Some(all) => learn(Arc::make_mut(all), &one.clocks),
+                    None => all = Some(one.clocks.clone()),
+                }
+            }
+        }
+        all
+    }
 }
 
 /// An access by another block that the one at hand is not ordered with.
@@ -39,137 +70,284 @@ pub enum Access {
     Write,
     /// An atomic operation: never a race with another.
     Atomic,
+    /// A load that may meet stores of others: volatile, relaxed, acquire.
+    StrongRead,
+    /// A store that may meet accesses of others: volatile, relaxed, release.
+    StrongWrite,
 }
 
-/// Block (32 bits, plus one), release count (16 bits), whether atomic.
-fn stamp(block: u64, releases: u32, atomic: bool) -> u64 {
-    ((block + 1) & 0xFFFF_FFFF) << 24 | ((releases & 0xFFFF) as u64) << 1 | atomic as u64
+impl Access {
+    /// Whether it takes what is there.
+    #[inline(always)]
+    pub fn reads(self) -> bool {
+        !matches!(self, Access::Write | Access::StrongWrite)
+    }
+    /// Whether it leaves something there.
+    #[inline(always)]
+    pub fn writes(self) -> bool {
+        !matches!(self, Access::Read | Access::StrongRead)
+    }
+    /// Whether it may meet others of its kind.
+    #[inline(always)]
+    pub fn strong(self) -> bool {
+        !matches!(self, Access::Read | Access::Write)
+    }
+    /// The same, meant to meet others.
+    #[inline(always)]
+    pub fn ordered(self) -> Access {
+        match self {
+            Access::Read => Access::StrongRead,
+            Access::Write => Access::StrongWrite,
+            other => other,
+        }
+    }
 }
 
-/// Last writers and readers of the allocations of one launch, four bytes each.
+/// Who accesses global memory.
+#[derive(Clone, Copy)]
+pub struct Accessor<'a> {
+    /// The block's index in order.
+    pub block: u64,
+    /// The warp.
+    pub warp: u32,
+    /// The order of the block's warps.
+    pub races: &'a Races,
+}
+
+/// Block plus one (32 bits), clock of its warp since its beginning (26), the warp (5), whether it may meet others of its kind.
+#[derive(Clone, Copy)]
+struct Stamp(u64);
+
+impl Stamp {
+    fn new(who: Accessor, strong: bool) -> Stamp {
+        let clock = who.races.knowledge(who.warp)[who.warp as usize] - who.races.base();
+        let clock = clock.min((1 << 26) - 1) as u64;
+        Stamp((who.block + 1) << 32 | clock << 6 | (who.warp as u64) << 1 | strong as u64)
+    }
+    fn block(self) -> u64 {
+        (self.0 >> 32).wrapping_sub(1)
+    }
+    fn clock(self) -> u32 {
+        (self.0 >> 6) as u32 & ((1 << 26) - 1)
+    }
+    fn warp(self) -> usize {
+        (self.0 >> 1) as usize & 31
+    }
+    fn strong(self) -> bool {
+        self.0 & 1 != 0
+    }
+    fn empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What is known of a few bytes.
+#[derive(Default)]
+struct Granule {
+    writer: AtomicU64,
+    /// The last block that read, and the last one before it.
+    readers: [AtomicU64; 2],
+}
+
+/// Granules of a page.
+const PAGE: usize = 1 << 10;
+
+type Page = OnceLock<Box<[Granule]>>;
+
+/// Last writers and readers of the allocations of one launch.
 pub struct GlobalRaces {
-    /// Start and end of each allocation, sorted, and where its words begin in the tables.
+    /// log2 of the bytes told apart.
+    granule: u32,
+    /// Whether plain reads may meet atomics, as at the beginning of a loop of compare-and-swap.
+    swaps: bool,
+    /// Start and end of each allocation, sorted, and where its granules begin in the table.
     ranges: Vec<(u64, u64, usize)>,
-    writers: Vec<AtomicU64>,
-    readers: Vec<AtomicU64>,
-    released: Mutex<HashMap<u64, HashMap<u64, u32>>>,
+    pages: Vec<Page>,
+    released: Mutex<HashMap<u64, Arc<Known>>>,
 }
 
 impl GlobalRaces {
     /// For a launch over these allocations (start and end, sorted).
-    pub fn new(allocations: impl Iterator<Item = (u64, u64)>) -> GlobalRaces {
-        let mut words = 0;
+    pub fn new(
+        allocations: impl Iterator<Item = (u64, u64)>,
+        granule: u32,
+        swaps: bool,
+    ) -> GlobalRaces {
+        let mut granules = 0;
         let ranges = allocations
             .map(|(start, end)| {
-                let first = words;
-                words += (end - start).div_ceil(4) as usize;
+                let first = granules;
+                granules += (end - start).div_ceil(1 << granule) as usize;
                 (start, end, first)
             })
             .collect();
-        let table = || {
-            std::iter::repeat_with(|| AtomicU64::new(0))
-                .take(words)
-                .collect()
-        };
         GlobalRaces {
+            granule,
+            swaps,
             ranges,
-            writers: table(),
-            readers: table(),
+            pages: std::iter::repeat_with(Page::new)
+                .take(granules.div_ceil(PAGE))
+                .collect(),
             released: Mutex::new(HashMap::new()),
         }
     }
 
-    fn words(&self, address: u64, bytes: u32) -> std::ops::RangeInclusive<usize> {
+    fn granules(&self, address: u64, bytes: u32) -> std::ops::Range<usize> {
         let index = self.ranges.partition_point(|range| range.0 <= address);
         let Some(range) = index.checked_sub(1).map(|index| self.ranges[index]) else {
-            return 1..=0;
+            return 0..0;
         };
         if address >= range.1 {
-            return 1..=0;
+            return 0..0;
         }
-        let first = range.2 + ((address - range.0) / 4) as usize;
-        let last = range.2 + ((address + bytes as u64 - 1 - range.0) / 4) as usize;
-        first..=last
+        let at = |address: u64| range.2 + ((address - range.0) >> self.granule) as usize;
+        at(address)..at(address + bytes as u64 - 1) + 1
     }
 
-    /// Notes an access of `block`, and gives one that it conflicts with.
+    fn entry(&self, granule: usize) -> &Granule {
+        let page = self.pages[granule / PAGE].get_or_init(|| {
+            std::iter::repeat_with(Granule::default)
+                .take(PAGE)
+                .collect()
+        });
+        &page[granule % PAGE]
+    }
+
+    /// Notes an access, and gives one that it conflicts with.
     pub fn access(
         &self,
         address: u64,
         bytes: u32,
-        block: u64,
-        order: &BlockOrder,
         access: Access,
+        who: Accessor,
+        order: &BlockOrder,
     ) -> Option<GlobalConflict> {
-        let own = stamp(block, order.releases, access == Access::Atomic);
-        let conflicts = |other: u64, write: bool| {
-            // A plain read of what an atomic wrote is how compare-and-swap loops begin: it passes.
-            let reads = access == Access::Read || !write;
-            if other == 0
-                || other >> 24 == own >> 24
-                || other & 1 != 0 && (own & 1 != 0 || reads)
-                || own & 1 != 0 && !write
-            {
+        let own = Stamp::new(who, access.strong());
+        let conflicts = |other: Stamp, write: bool| {
+            if other.empty() || other.block() == who.block || other.strong() && own.strong() {
                 return None;
             }
-            let (block, releases) = ((other >> 24) - 1, (other >> 1 & 0xFFFF) as u32);
-            let known = order.acquired.get(&block).copied().unwrap_or(0);
-            (known <= releases).then_some(GlobalConflict { block, write })
-        };
-        let mut found = None;
-        for word in self.words(address, bytes) {
-            // Sub-word neighbours of two blocks share a word: only whole words are compared.
-            if bytes < 4 && access != Access::Atomic {
-                continue;
+            // Loops of compare-and-swap begin with a plain read.
+            let read_of_atomic = write && other.strong() && access == Access::Read;
+            let atomic_after_read = !write && access == Access::Atomic;
+            if self.swaps && (read_of_atomic || atomic_after_read) {
+                return None;
             }
-            if access == Access::Read {
-                found = found.or(conflicts(self.writers[word].load(Ordering::Relaxed), true));
-                self.readers[word].store(own, Ordering::Relaxed);
-            } else {
-                found = found.or(conflicts(
-                    self.writers[word].swap(own, Ordering::Relaxed),
-                    true,
-                ));
-                found = found.or(conflicts(self.readers[word].load(Ordering::Relaxed), false));
+            let known = order
+                .known(other.block(), who.warp, who.races)
+                .is_some_and(|clocks| clocks[other.warp()] >= other.clock());
+            (!known).then_some(GlobalConflict {
+                block: other.block(),
+                write,
+            })
+        };
+        let load = |cell: &AtomicU64| Stamp(cell.load(Ordering::Relaxed));
+        let mut found = None;
+        for granule in self.granules(address, bytes) {
+            let entry = self.entry(granule);
+            found = found.or(conflicts(load(&entry.writer), true));
+            if access.writes() {
+                for reader in &entry.readers {
+                    found = found.or(conflicts(load(reader), false));
+                }
+                entry.writer.store(own.0, Ordering::Relaxed);
+            } else if access == Access::Read {
+                let last = load(&entry.readers[0]);
+                if last.block() != who.block {
+                    entry.readers[1].store(last.0, Ordering::Relaxed);
+                }
+                entry.readers[0].store(own.0, Ordering::Relaxed);
             }
         }
         found
     }
 
-    /// `block` performs an atomic at `address`.
-    pub fn atomic(&self, address: u64, block: u64, order: &mut BlockOrder) {
-        if order.fenced {
-            order.releases += 1;
-            let mut released = self
-                .released
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            let here = released.entry(address).or_default();
-            here.insert(block, order.releases);
-            // What it had acquired passes on with it.
-            for (&other, &count) in &order.acquired {
-                let known = here.entry(other).or_insert(0);
-                *known = (*known).max(count);
-            }
-            order.fenced = false;
-        }
-        if order.touched.last() != Some(&address) {
-            order.touched.push(address);
-        }
-    }
-
-    /// `block` passes a fence over the whole device.
-    pub fn fence(&self, order: &mut BlockOrder) {
-        order.fenced = true;
-        let released = self
+    /// An atomic or volatile access at `address`.
+    pub fn meet(&self, address: u64, access: Access, who: Accessor, order: &mut BlockOrder) {
+        let mut released = self
             .released
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        for address in order.touched.drain(..) {
-            for (&block, &count) in released.get(&address).into_iter().flatten() {
-                let known = order.acquired.entry(block).or_insert(0);
-                *known = (*known).max(count);
+        if access.reads()
+            && let Some(here) = released.get(&address)
+        {
+            order.pending.insert((who.warp, address), here.clone());
+        }
+        if access.writes()
+            && let Some((_, fenced)) = order.fenced.iter().find(|(warp, _)| *warp == who.warp)
+        {
+            match released.get_mut(&address) {
+                None => {
+                    released.insert(address, fenced.clone());
+                }
+                Some(here) if Arc::ptr_eq(here, fenced) => {}
+                Some(here) => {
+                    let here = Arc::make_mut(here);
+                    for (block, clocks) in fenced.iter() {
+                        match here.get_mut(block) {
+                            None => {
+                                here.insert(*block, clocks.clone());
+                            }
+                            Some(known) if Arc::ptr_eq(known, clocks) => {}
+                            Some(known) => learn(Arc::make_mut(known), clocks),
+                        }
+                    }
+                }
             }
+        }
+    }
+
+    /// A warp passes a fence over the whole device. Its clock must step on after this.
+    pub fn fence(&self, who: Accessor, order: &mut BlockOrder) {
+        let knows = who.races.knowledge(who.warp);
+        let own = knows[who.warp as usize];
+        if !order.pending.is_empty() {
+            let pending = &mut order.pending;
+            let mut all = Vec::new();
+            pending.retain(|(warp, _), known| {
+                if *warp == who.warp {
+                    all.push(known.clone());
+                }
+                *warp != who.warp
+            });
+            for (block, clocks) in all.iter().flat_map(|known| known.iter()) {
+                if *block == who.block {
+                    continue;
+                }
+                let list = order.acquired.entry(*block).or_default();
+                match list.last_mut() {
+                    Some(last) if last.warp == who.warp && last.at == own => {
+                        if !Arc::ptr_eq(&last.clocks, clocks) {
+                            learn(Arc::make_mut(&mut last.clocks), clocks);
+                        }
+                    }
+                    _ => list.push(Acquired {
+                        clocks: clocks.clone(),
+                        warp: who.warp,
+                        at: own,
+                    }),
+                }
+                if list.len() > KEPT {
+                    list.remove(0);
+                }
+            }
+        }
+        let mut known = Known::new();
+        for &block in order.acquired.keys() {
+            if let Some(clocks) = order.known(block, who.warp, who.races) {
+                known.insert(block, clocks);
+            }
+        }
+        let base = who.races.base();
+        let mut clocks: Clocks = [0; WARPS];
+        for (clock, known) in clocks.iter_mut().zip(knows) {
+            *clock = known.saturating_sub(base);
+        }
+        known.insert(who.block, Arc::new(clocks));
+        let known = Arc::new(known);
+        match order.fenced.iter_mut().find(|(warp, _)| *warp == who.warp) {
+            Some((_, fenced)) => *fenced = known,
+            None => order.fenced.push((who.warp, known)),
         }
     }
 }

@@ -18,6 +18,9 @@ const NONE: u32 = u32::MAX;
 /// Backward branches a warp may take before another gets its turn.
 const SLICE: u32 = 1 << 14;
 
+/// Time slices after which lanes no longer wait for those that spin.
+const SPINS: u32 = 4;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Can run.
@@ -58,6 +61,8 @@ struct Frame {
     join: u32,
     /// Where its local memory begins in a lane's.
     local: u32,
+    /// Bytes of it.
+    bytes: u32,
     depth: u32,
 }
 
@@ -150,7 +155,11 @@ pub struct Warp {
     pub local_stride: u32,
     /// Where the current frame's local memory begins.
     pub local_base: u32,
+    /// Where it ends.
+    pub local_end: u32,
     budget: u32,
+    /// Time slices used up since the warp last waited for others.
+    slices: u32,
     /// Copies issued and not yet committed.
     pub open_copies: Vec<Copy>,
     /// Groups committed and not yet waited for, oldest first.
@@ -189,7 +198,9 @@ impl Warp {
             local: Vec::new(),
             local_stride: 0,
             local_base: 0,
+            local_end: 0,
             budget: SLICE,
+            slices: 0,
             open_copies: Vec::new(),
             copy_groups: VecDeque::new(),
             waiting: None,
@@ -251,6 +262,7 @@ impl Warp {
         self.splits[0].frame = frame;
         self.bases[0] = self.frames[frame as usize].registers.as_mut_ptr().cast();
         self.local_base = 0;
+        self.local_end = function.local;
         self.mask = self.alive;
         self.pc = function.entry;
         self.together = false;
@@ -259,6 +271,7 @@ impl Warp {
         self.waiting = None;
         self.fault = None;
         self.budget = SLICE;
+        self.slices = 0;
         self.steps = 0;
     }
 
@@ -557,6 +570,7 @@ impl Warp {
         let frame = &mut self.frames[split.frame as usize];
         self.bases[0] = frame.registers.as_mut_ptr().cast();
         self.local_base = frame.local;
+        self.local_end = frame.local + frame.bytes;
     }
 
     /// Sends the current lanes different ways: each target with its lanes; all lanes of the mask are in one. They meet at `join`.
@@ -678,7 +692,8 @@ impl Warp {
         local: u32,
         depth: u32,
     ) -> u32 {
-        let lines = self.code().functions[function as usize].frame as usize / 64;
+        let callee = &self.code().functions[function as usize];
+        let (lines, bytes) = (callee.frame as usize / 64, callee.local);
         let index = match self.free_frames.pop() {
             Some(index) => index,
             None => {
@@ -689,6 +704,7 @@ impl Warp {
                     caller,
                     join,
                     local,
+                    bytes: 0,
                     depth,
                 });
                 self.frames.len() as u32 - 1
@@ -700,6 +716,7 @@ impl Warp {
         }
         (frame.function, frame.return_pc, frame.caller) = (function, return_pc, caller);
         (frame.join, frame.local, frame.depth) = (join, local, depth);
+        frame.bytes = bytes;
         index
     }
 
@@ -766,7 +783,9 @@ impl Warp {
         for (n, &(from, bytes)) in code.functions[function as usize].results.iter().enumerate() {
             self.copy_local(local + from, back + code.wide[first + n], bytes);
         }
-        self.free_frames.push(index);
+        if !self.shared_frame(index) {
+            self.free_frames.push(index);
+        }
         let split = &mut self.splits[self.current as usize];
         split.frame = caller;
         split.join = join;
@@ -774,6 +793,22 @@ impl Warp {
         split.mask = self.mask;
         self.resume(self.current);
         Flow::Jump
+    }
+
+    /// Whether lanes of another split are in this activation too, or in one that it has called: they went on where lanes part for
+    /// good, and will return from it on their own.
+    fn shared_frame(&self, index: u32) -> bool {
+        let depth = self.frames[index as usize].depth;
+        let others = self.splits.iter().enumerate().filter(|(at, split)| {
+            *at != self.current as usize && split.state != State::Free && split.mask != 0
+        });
+        others.into_iter().any(|(_, split)| {
+            let mut frame = split.frame;
+            while self.frames[frame as usize].depth > depth {
+                frame = self.frames[frame as usize].caller;
+            }
+            frame == index
+        })
     }
 
     fn grow_local(&mut self, bytes: u32) {
@@ -818,6 +853,11 @@ impl Warp {
         let split = &mut self.splits[self.current as usize];
         split.pc = self.pc;
         split.mask = self.mask;
+        // Lanes that spin may wait for lanes that wait for them where their ways meet.
+        self.slices += 1;
+        if self.slices.is_multiple_of(SPINS) {
+            self.unpark();
+        }
         let ready = |split: &Split| split.state == State::Ready;
         let after = self
             .splits

@@ -1,0 +1,6 @@
+//! Kernels against references in Rust, on a device that has them. The tests of the kernels run them as they are, the mutation score
+//! with faults planted in the PTX: a case panics where something is wrong.
+
+pub mod basic;
+pub mod sync;
+pub mod tensor;
