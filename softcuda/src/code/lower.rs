@@ -265,6 +265,9 @@ impl<'m> Kernel<'m> {
     }
 }
 
+/// Offset and size of each of some variables.
+type Places = Vec<(u32, u32)>;
+
 /// Offsets and sizes of variables laid out one after the other from `start`, and where they end.
 fn lay_out(variables: &[ast::Variable], start: u64) -> (Vec<(u32, u32)>, u64) {
     let mut at = start;
@@ -281,7 +284,7 @@ fn lay_out(variables: &[ast::Variable], start: u64) -> (Vec<(u32, u32)>, u64) {
 }
 
 /// Where a function's parameters and results lie in its local memory, and their end.
-pub fn signature(function: &Function) -> (Vec<(u32, u32)>, Vec<(u32, u32)>, u64) {
+pub fn signature(function: &Function) -> (Places, Places, u64) {
     let (params, end) = lay_out(&function.params, 0);
     let (results, end) = lay_out(&function.results, end);
     (params, results, end)
