@@ -29,6 +29,10 @@ const COMPARISONS: &[&str] = &[
 // The unordered comparisons are defined as the complement of an ordered one: true for a NaN.
 #[allow(clippy::neg_cmp_op_on_partial_ord)]
 /// The comparison of a form; none if the type does not have it.
+#[allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "unordered numbers are what the negation is for"
+)]
 fn comparison(name: &str, ty: Type, ftz: bool) -> Option<Exec> {
     use Type::*;
     macro_rules! integers {
