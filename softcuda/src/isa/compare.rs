@@ -26,8 +26,6 @@ const COMPARISONS: &[&str] = &[
     "geu", "num", "nan",
 ];
 
-// The unordered comparisons are defined as the complement of an ordered one: true for a NaN.
-#[allow(clippy::neg_cmp_op_on_partial_ord)]
 /// The comparison of a form; none if the type does not have it.
 #[allow(
     clippy::neg_cmp_op_on_partial_ord,
