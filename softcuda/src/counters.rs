@@ -243,18 +243,18 @@ impl Counts {
 
     fn add_global(&mut self, sectors: u64, distinct: u64, bytes: u64, access: Access) {
         let least = distinct.div_ceil(SECTOR);
-        let (s, l, b) = match access {
-            Access::Read | Access::StrongRead => (
+        let (s, l, b) = match access.plain() {
+            Access::Read => (
                 &mut self.global_load_sectors,
                 &mut self.least_global_load_sectors,
                 &mut self.global_load_bytes,
             ),
-            Access::Write | Access::StrongWrite => (
+            Access::Write => (
                 &mut self.global_store_sectors,
                 &mut self.least_global_store_sectors,
                 &mut self.global_store_bytes,
             ),
-            Access::Atomic => (
+            _ => (
                 &mut self.global_atomic_sectors,
                 &mut self.least_global_atomic_sectors,
                 &mut self.global_atomic_bytes,
@@ -268,7 +268,7 @@ impl Counts {
     /// Counts one access of a warp to shared memory: `bytes` at the address of each lane of `mask`.
     pub fn shared(&mut self, addresses: &[u64; 32], mask: u32, bytes: u32, access: Access) {
         let (passes, least) = passes(addresses, mask, bytes, access);
-        if !access.writes() {
+        if access == Access::Read {
             self.shared_load_passes += passes;
             self.least_shared_load_passes += least;
         } else {
@@ -368,10 +368,10 @@ impl Touched {
             return;
         }
         let (first, last) = (first - start / SECTOR, last - start / SECTOR);
-        if access.reads() {
+        if access != Access::Write {
             mark(&self.loads, chunk, first, last);
         }
-        if access.writes() {
+        if access != Access::Read {
             mark(&self.stores, chunk, first, last);
         }
     }

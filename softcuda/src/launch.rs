@@ -40,6 +40,13 @@ pub struct Checks {
     pub global_races: bool,
 }
 
+impl Checks {
+    /// Whether any runs. Without any, not even what ends a kernel is a finding too.
+    pub fn any(&self) -> bool {
+        self.initialised || self.shared_races || self.global_races
+    }
+}
+
 /// How a launch is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {

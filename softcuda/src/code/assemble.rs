@@ -43,7 +43,8 @@ pub fn kernel(mut shared: Kernel) -> Result<Assembled, LoadError> {
     // The list grows as calls are met.
     while index < shared.functions.len() {
         let function = shared.functions[index];
-        let lowered = Lower::function(&mut shared, function)?;
+        let mut lowered = Lower::function(&mut shared, function)?;
+        super::data::settle(&mut lowered);
         for proto in &lowered.protos {
             if let Control::Branch(targets) = &proto.control
                 && let Some(missing) = targets

@@ -329,6 +329,8 @@ pub struct Lower<'k, 'm> {
     fresh_labels: usize,
     /// Instructions that lanes may run in groups, which meet again behind it.
     pub joins_after: Vec<usize>,
+    /// Volatile and relaxed loads, and what a plain load of the kind does.
+    pub volatile_loads: Vec<(usize, Exec)>,
     carry: Option<Arg>,
 }
 
@@ -353,6 +355,7 @@ impl<'k, 'm> Lower<'k, 'm> {
             guard: None,
             fresh_labels: 0,
             joins_after: Vec::new(),
+            volatile_loads: Vec::new(),
             carry: None,
         };
         if function.entry {

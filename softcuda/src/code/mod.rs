@@ -2,6 +2,7 @@
 
 pub mod allocate;
 pub mod assemble;
+pub mod data;
 pub mod flow;
 pub mod lower;
 pub mod opcode;
@@ -223,18 +224,18 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
-    /// The source place of instruction `pc` in words: `PTX line 12, saxpy.cu:7`.
+    /// The source place of instruction `pc` in words: `PTX line 12, saxpy.cu:7`; for an inlined
+    /// function its own line, and the one that it was inlined at.
     pub fn place(&self, pc: u32) -> String {
         let site = self.sites[pc as usize];
         let mut text = format!("PTX line {}", site.line);
-        if site.location.line != 0
-            && let Some((_, path)) = self
-                .files
-                .iter()
-                .find(|(index, _)| *index == site.location.file)
-        {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            text.push_str(&format!(", {name}:{}", site.location.line));
+        let location = site.location;
+        let places = [(location.file, location.line), location.inlined_at];
+        for (file, line) in places.into_iter().filter(|(_, line)| *line != 0) {
+            if let Some((_, path)) = self.files.iter().find(|(index, _)| *index == file) {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                text.push_str(&format!(", {name}:{line}"));
+            }
         }
         text
     }

@@ -481,6 +481,16 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     proto.inline = 1;
     proto.imm = from.offset;
     proto.bytes = (bytes as usize * n) as u8 | if from.short { SHORT } else { 0 };
+    if matches!(ordered, Some("volatile" | "relaxed")) {
+        let plain = match space {
+            Space::Global => Some(load_exec::<Global>(bytes, ty.signed())),
+            Space::Shared => Some(load_exec::<SharedMemory>(bytes, ty.signed())),
+            Space::Generic => Some(load_exec::<Generic>(bytes, ty.signed())),
+            _ => None,
+        };
+        let load = l.protos.len() - 1;
+        l.volatile_loads.extend(plain.map(|plain| (load, plain)));
+    }
     for (to, wide) in wides {
         l.widen(to, wide, ty);
     }

@@ -352,6 +352,7 @@ fn global_races(
 
 /// Constants have a cache of their own and count as no access to global memory.
 fn count_global(w: &mut Warp, addresses: &[u64; LANES], mask: u32, bytes: u32, access: Access) {
+    let access = access.plain();
     let constants = &w.code().const_ranges;
     if constants.iter().any(|&(start, end)| {
         let address = addresses[mask.trailing_zeros() as usize % LANES];
@@ -411,7 +412,9 @@ impl Place for SharedMemory {
             check_shared(w, &offsets, mask, bytes, access);
         }
         if options.count {
-            block.counts().shared(addresses, mask, bytes, access);
+            block
+                .counts()
+                .shared(addresses, mask, bytes, access.plain());
         }
         let base = block.base();
         let mut pointers = [std::ptr::null_mut(); LANES];

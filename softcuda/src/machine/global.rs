@@ -29,10 +29,12 @@ const KEPT: usize = 64;
 /// What one block knows of the others' order.
 #[derive(Debug, Clone, Default)]
 pub struct BlockOrder {
-    /// By warp what its last fence releases by the atomics that follow it.
-    fenced: Vec<(u32, Arc<Known>)>,
-    /// By warp and address what its next fence acquires.
-    pending: HashMap<(u32, u64), Arc<Known>>,
+    /// By warp its clock at its last fence, and what that releases by the atomics that follow it: its own, and those of warps that
+    /// it has met at a barrier since.
+    fenced: Vec<(u32, u32, Arc<Known>)>,
+    /// By warp and address what is acquired by the next fence of that warp, or of one that it met at a barrier since (of which it
+    /// had the clock).
+    pending: HashMap<(u32, u64), (u32, Arc<Known>)>,
     acquired: HashMap<u64, Vec<Acquired>>,
 }
 
@@ -91,6 +93,15 @@ impl Access {
     #[inline(always)]
     pub fn strong(self) -> bool {
         !matches!(self, Access::Read | Access::Write)
+    }
+    /// The same, whether or not it is meant to meet others.
+    #[inline(always)]
+    pub fn plain(self) -> Access {
+        match self {
+            Access::StrongRead => Access::Read,
+            Access::StrongWrite => Access::Write,
+            other => other,
+        }
     }
     /// The same, meant to meet others.
     #[inline(always)]
@@ -271,11 +282,19 @@ impl GlobalRaces {
         if access.reads()
             && let Some(here) = released.get(&address)
         {
-            order.pending.insert((who.warp, address), here.clone());
+            let clock = who.races.knowledge(who.warp)[who.warp as usize];
+            order
+                .pending
+                .insert((who.warp, address), (clock, here.clone()));
         }
-        if access.writes()
-            && let Some((_, fenced)) = order.fenced.iter().find(|(warp, _)| *warp == who.warp)
-        {
+        if !access.writes() {
+            return;
+        }
+        let knows = who.races.knowledge(who.warp);
+        for (warp, clock, fenced) in &order.fenced {
+            if knows[*warp as usize] < *clock {
+                continue;
+            }
             match released.get_mut(&address) {
                 None => {
                     released.insert(address, fenced.clone());
@@ -302,19 +321,19 @@ impl GlobalRaces {
         let knows = who.races.knowledge(who.warp);
         let own = knows[who.warp as usize];
         if !order.pending.is_empty() {
-            let pending = &mut order.pending;
-            let mut all = Vec::new();
-            pending.retain(|(warp, _), known| {
-                if *warp == who.warp {
-                    all.push(known.clone());
-                }
-                *warp != who.warp
-            });
-            for (block, clocks) in all.iter().flat_map(|known| known.iter()) {
+            let pending = order.pending.iter();
+            let all = pending.filter(|((warp, _), (clock, _))| knows[*warp as usize] >= *clock);
+            for (block, clocks) in all.flat_map(|(_, (_, known))| known.iter()) {
                 if *block == who.block {
                     continue;
                 }
                 let list = order.acquired.entry(*block).or_default();
+                if list
+                    .iter()
+                    .any(|one| one.warp == who.warp && Arc::ptr_eq(&one.clocks, clocks))
+                {
+                    continue;
+                }
                 match list.last_mut() {
                     Some(last) if last.warp == who.warp && last.at == own => {
                         if !Arc::ptr_eq(&last.clocks, clocks) {
@@ -345,9 +364,10 @@ impl GlobalRaces {
         }
         known.insert(who.block, Arc::new(clocks));
         let known = Arc::new(known);
-        match order.fenced.iter_mut().find(|(warp, _)| *warp == who.warp) {
-            Some((_, fenced)) => *fenced = known,
-            None => order.fenced.push((who.warp, known)),
+        let mut all = order.fenced.iter_mut();
+        match all.find(|(warp, ..)| *warp == who.warp) {
+            Some(fenced) => (fenced.1, fenced.2) = (own, known),
+            None => order.fenced.push((who.warp, own, known)),
         }
     }
 }

@@ -16,10 +16,13 @@ use crate::report::{FaultKind, FindingKind};
 const NONE: u32 = u32::MAX;
 
 /// Backward branches a warp may take before another gets its turn.
-const SLICE: u32 = 1 << 14;
+const SLICE: u32 = 1 << 10;
+
+/// The same of a warp whose lanes have been seen to wait for each other.
+const SHORT_SLICE: u32 = 1 << 5;
 
 /// Time slices after which lanes no longer wait for those that spin.
-const SPINS: u32 = 4;
+const SPINS: u32 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -158,8 +161,10 @@ pub struct Warp {
     /// Where it ends.
     pub local_end: u32,
     budget: u32,
-    /// Time slices used up since the warp last waited for others.
+    /// Time slices used up.
     slices: u32,
+    /// Whether lanes that waited where ways meet had to be let go on.
+    spins: bool,
     /// Copies issued and not yet committed.
     pub open_copies: Vec<Copy>,
     /// Groups committed and not yet waited for, oldest first.
@@ -201,6 +206,7 @@ impl Warp {
             local_end: 0,
             budget: SLICE,
             slices: 0,
+            spins: false,
             open_copies: Vec::new(),
             copy_groups: VecDeque::new(),
             waiting: None,
@@ -272,6 +278,7 @@ impl Warp {
         self.fault = None;
         self.budget = SLICE;
         self.slices = 0;
+        self.spins = false;
         self.steps = 0;
     }
 
@@ -848,16 +855,16 @@ impl Warp {
 
     /// A new time slice. Another split of the warp gets its turn, if one can run: a lane may wait for another.
     pub fn new_slice(&mut self) {
-        self.budget = SLICE;
         self.steps += 1;
         let split = &mut self.splits[self.current as usize];
         split.pc = self.pc;
         split.mask = self.mask;
         // Lanes that spin may wait for lanes that wait for them where their ways meet.
         self.slices += 1;
-        if self.slices.is_multiple_of(SPINS) {
-            self.unpark();
+        if (self.spins || self.slices.is_multiple_of(SPINS)) && self.unpark() {
+            self.spins = true;
         }
+        self.budget = if self.spins { SHORT_SLICE } else { SLICE };
         let ready = |split: &Split| split.state == State::Ready;
         let after = self
             .splits
@@ -884,6 +891,9 @@ impl Warp {
     pub fn finding(&mut self, kind: FindingKind, lane: u32, what: &str) {
         // SAFETY: no reference to the block is held by callers, which hold at most values read from it.
         let block = unsafe { self.block() };
+        if !block.launch().options.checks.any() {
+            return;
+        }
         let pc = self.pc;
         if block.first_finding(kind, pc) {
             let message = self.describe(lane, what);

@@ -273,6 +273,8 @@ pub struct Location {
     pub file: u32,
     /// Line, from 1; 0: unknown.
     pub line: u32,
+    /// For a line of an inlined function, the file and line that it was inlined at; 0: none.
+    pub inlined_at: (u32, u32),
 }
 
 /// One instruction.

@@ -965,12 +965,13 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `.loc 1 7 29, function_name $L__info_string0+4, inlined_at 1 19 3`: the innermost place is kept.
+    /// `.loc 1 7 29, function_name $L__info_string0+4, inlined_at 1 19 3`.
     fn location(&mut self) -> Result<()> {
         self.advance()?;
         let file = self.small("the index of a file")?;
         let line = self.small("a line")?;
         self.small("a column")?;
+        let mut inlined_at = (0, 0);
         while self.accept(b',')? {
             let here = self.line;
             match self.word("`function_name` or `inlined_at`")? {
@@ -979,8 +980,7 @@ impl<'a> Parser<'a> {
                     self.offset()?;
                 }
                 "inlined_at" => {
-                    self.small("the index of a file")?;
-                    self.small("a line")?;
+                    inlined_at = (self.small("the index of a file")?, self.small("a line")?);
                     self.small("a column")?;
                 }
                 other => {
@@ -994,7 +994,11 @@ impl<'a> Parser<'a> {
                 }
             }
         }
-        self.location = Location { file, line };
+        self.location = Location {
+            file,
+            line,
+            inlined_at,
+        };
         Ok(())
     }
 }

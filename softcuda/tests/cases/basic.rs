@@ -56,7 +56,7 @@ pub fn block_sums(device: &Device) {
     for n in LENGTHS {
         // Small whole numbers: sums are exact in any order.
         let x: Vec<f32> = (0..n).map(|i| ((i * 7) % 23) as f32 - 9.0).collect();
-        for threads in [32usize, 64, 256] {
+        for threads in [32usize, 64, 256, 1_024] {
             let expected: Vec<f32> = x.chunks(threads).map(|chunk| chunk.iter().sum()).collect();
             let from = device.buffer(&x);
             for name in ["block_sums_shuffle", "block_sums_tree"] {
@@ -97,14 +97,25 @@ pub fn scans(device: &Device) {
             );
             assert_eq!(to.read(), expected, "{n}");
         }
-        let to = device.empty::<i32>(n);
-        device.run("scan_warps", 1, 96, 0, args![n as i32, from, to]);
-        assert_eq!(to.read(), expected, "{n}");
+        for threads in [96, 1_024] {
+            let to = device.empty::<i32>(n);
+            device.run("scan_warps", 1, threads, 0, args![n as i32, from, to]);
+            assert_eq!(to.read(), expected, "{n}");
+        }
     }
 }
 
 pub fn transpose(device: &Device) {
-    for (rows, columns) in [(1, 1), (1, 40), (32, 32), (33, 65), (70, 5)] {
+    for (rows, columns) in [
+        (1, 1),
+        (1, 40),
+        (32, 32),
+        (33, 65),
+        (70, 5),
+        (12, 20),
+        (20, 28),
+        (28, 12),
+    ] {
         let x = Random::new(4).units(rows * columns);
         let (from, to) = (device.buffer(&x), device.empty::<f32>(x.len()));
         let grid = (columns.div_ceil(32) as u32, rows.div_ceil(32) as u32);
@@ -173,7 +184,7 @@ pub fn tiled_gemm(device: &Device) {
 }
 
 pub fn softmax(device: &Device) {
-    for (rows, columns) in [(1, 1), (3, 7), (5, 32), (9, 100)] {
+    for (rows, columns) in [(1, 1), (3, 7), (5, 32), (9, 100), (2, 300)] {
         let x: Vec<f32> = Random::new(7)
             .units(rows * columns)
             .iter()
@@ -202,7 +213,13 @@ pub fn softmax(device: &Device) {
 }
 
 pub fn layernorm(device: &Device) {
-    for (rows, columns) in [(1, 1), (2, 31), (3, 64), (2, 300)] {
+    for (rows, columns, threads) in [
+        (1, 1, 64),
+        (2, 31, 64),
+        (3, 64, 64),
+        (2, 300, 64),
+        (2, 301, 512),
+    ] {
         let mut random = Random::new(8);
         let x: Vec<f32> = random
             .units(rows * columns)
@@ -219,7 +236,7 @@ pub fn layernorm(device: &Device) {
         device.run(
             "layernorm",
             rows as u32,
-            64,
+            threads,
             0,
             args![columns as i32, 1e-5f32, from, gains, biases, to],
         );
@@ -244,7 +261,7 @@ pub fn layernorm(device: &Device) {
 }
 
 pub fn the_last_block_adds_up(device: &Device) {
-    for (n, blocks) in [(1, 1), (1_000, 5), (333, 7)] {
+    for (n, blocks, threads) in [(1, 1, 64), (1_000, 5, 64), (333, 7, 64), (3_000, 3, 256)] {
         let x: Vec<f32> = (0..n).map(|i| (i % 17) as f32).collect();
         let (from, sums, total) = (
             device.buffer(&x),
@@ -256,7 +273,7 @@ pub fn the_last_block_adds_up(device: &Device) {
             device.run(
                 "sum_last_block",
                 blocks as u32,
-                64,
+                threads,
                 0,
                 args![n, from, sums, total],
             );

@@ -66,16 +66,44 @@ fn exact(n: usize, k: usize, a: &[f32], b: &[f32]) -> Vec<(f64, f64)> {
 }
 
 pub fn staged_gemms(device: &Device) {
-    let arch = Arch::of(device.options.capability);
-    for (m, n, k) in [
+    let sizes = [
         (64, 64, 32),
         (1, 8, 8),
         (16, 8, 16),
         (65, 72, 40),
         (100, 136, 200),
-    ] {
+    ];
+    for name in ["gemm_bf16", "gemm_f16", "gemm_bf16_rows"] {
+        staged_gemm(device, name, &sizes);
+    }
+}
+
+pub fn small_gemm(device: &Device) {
+    staged_gemm(device, "gemm_bf16", &SMALL);
+}
+
+pub fn small_gemm_of_rows(device: &Device) {
+    staged_gemm(device, "gemm_bf16_rows", &SMALL);
+}
+
+/// Sizes whose last row and column come to lie in each group of 8 of a tile, and whose depth ends in each part of a step.
+const SMALL: [(usize, usize, usize); 9] = [
+    (1, 56, 8),
+    (9, 48, 16),
+    (17, 40, 24),
+    (25, 32, 32),
+    (33, 24, 40),
+    (41, 16, 48),
+    (49, 8, 56),
+    (57, 56, 104),
+    (66, 72, 88),
+];
+
+fn staged_gemm(device: &Device, name: &str, sizes: &[(usize, usize, usize)]) {
+    let arch = Arch::of(device.options.capability);
+    for &(m, n, k) in sizes {
         let mut random = Random::new(m as u64);
-        for name in ["gemm_bf16", "gemm_f16", "gemm_bf16_rows"] {
+        {
             let half = name == "gemm_f16";
             let mut draw = |n: usize| -> Vec<u16> {
                 let values = random.units(n);
@@ -178,12 +206,15 @@ pub fn f16_sums(device: &Device) {
 
 pub fn attention(device: &Device) {
     const D: usize = 64;
-    for (n, heads, causal) in [
+    let sizes = [
         (64, 1, false),
         (1, 2, true),
         (100, 2, false),
         (130, 1, true),
-    ] {
+    ];
+    // The last key in each place of a tile.
+    let tails = (0..8).flat_map(|tile| [8 * tile + 1, 8 * tile + 2].map(|n| (n, 1, false)));
+    for (n, heads, causal) in sizes.into_iter().chain(tails) {
         let mut random = Random::new(4);
         let [q, k, v] = [(); 3].map(|()| -> Vec<u16> {
             random
@@ -234,7 +265,7 @@ pub fn attention(device: &Device) {
                 outputs.push(all.sum::<f64>() / sum);
             }
         }
-        // Probabilities are rounded to bf16 (2^-8 of each), weights of values of up to 3; scores of up to 72 have f32's error.
+        // Probabilities are rounded to bf16 (by up to 2^-8 of each), weights of values of up to 3; scores of up to 72 have f32's error.
         near("o", &o.read(), &outputs, |_| 3.0 * 2f64.powi(-8) + 1e-4);
         near("lse", &lse.read(), &logs, |_| 5e-5);
     }

@@ -66,7 +66,7 @@ extern "C" __global__ void shared_uninitialised(int wrong, int *out) {
 extern "C" __global__ void race_of_warps(int wrong, int *out) {
     __shared__ int values[256];
     int t = threadIdx.x, n = blockDim.x;
-    values[t] = t;
+    values[t] = t; // or race_of_warps
     if (!wrong) __syncthreads();
     else __syncwarp();
     out[blockIdx.x * n + t] = values[(t + 32) % n]; // race_of_warps
@@ -88,7 +88,7 @@ extern "C" __global__ void race_of_reuse(int wrong, int *out) {
 extern "C" __global__ void race_of_lanes(int wrong, int *out) {
     __shared__ int values[256];
     int t = threadIdx.x;
-    values[t] = t;
+    values[t] = t; // or race_of_lanes
     if (!wrong) __syncwarp();
     out[blockIdx.x * blockDim.x + t] = values[t ^ 1]; // race_of_lanes
 }
@@ -97,7 +97,7 @@ extern "C" __global__ void race_of_lanes(int wrong, int *out) {
 extern "C" __global__ void race_of_halves(int wrong, int *out) {
     __shared__ int values[256];
     int t = threadIdx.x;
-    values[t] = t;
+    values[t] = t; // or race_of_halves
     __syncwarp(t % 32 < 16 ? 0xffff : 0xffff0000);
     out[blockIdx.x * blockDim.x + t] = values[t ^ (wrong ? 16 : 8)]; // race_of_halves
 }
@@ -126,7 +126,7 @@ extern "C" __global__ void race_of_rounds(int wrong, int *out) {
 extern "C" __global__ void race_of_bytes(int wrong, int *out) {
     __shared__ unsigned char values[257];
     int t = threadIdx.x;
-    values[t] = t;
+    values[t] = t; // or race_of_bytes
     if (wrong) values[t + 1] = t; // race_of_bytes
     __syncthreads();
     out[blockIdx.x * blockDim.x + t] = values[t];
@@ -135,9 +135,9 @@ extern "C" __global__ void race_of_bytes(int wrong, int *out) {
 extern "C" __global__ void race_of_atomics(int wrong, int *out) {
     __shared__ int counts[8];
     int t = threadIdx.x;
-    if (t < 8) counts[t] = 0;
+    if (t < 8) counts[t] = 0; // or race_of_atomics
     __syncthreads();
-    atomicAdd(&counts[t % 8], 1);
+    atomicAdd(&counts[t % 8], 1); // or race_of_atomics
     if (!wrong) __syncthreads();
     out[blockIdx.x * blockDim.x + t] = counts[(t + 1) % 8]; // race_of_atomics
 }
@@ -148,7 +148,7 @@ extern "C" __global__ void race_of_pointers(int wrong, int *out) {
     int t = threadIdx.x, n = blockDim.x, at = blockIdx.x * n + t;
     out[at] = t;
     int *p = blockIdx.x % 2 ? out + blockIdx.x * n : values;
-    p[t] = t;
+    p[t] = t; // or race_of_pointers
     if (!wrong) __syncthreads();
     int v = p[n - 1 - t]; // race_of_pointers
     __syncthreads();
@@ -182,7 +182,7 @@ extern "C" __global__ void race_of_flags(int wrong, int *out) {
     if (t == 0) flag = 0;
     __syncthreads();
     if (t == 0) {
-        data = 42;
+        data = 42; // or race_of_flags
         if (!wrong) __threadfence_block();
         *(volatile int *)&flag = 1;
     }
@@ -225,7 +225,7 @@ __device__ unsigned tickets;
 extern "C" __global__ void race_for_last(int wrong, int *x, int *total) {
     __shared__ bool last;
     int n = blockDim.x, t = threadIdx.x;
-    x[blockIdx.x * n + t] = t;
+    x[blockIdx.x * n + t] = t; // or race_for_last
     if (wrong != 1) __threadfence();
     if (wrong != 2) __syncthreads();
     if (t == 0) last = atomicInc(&tickets, gridDim.x - 1) == gridDim.x - 1;
@@ -300,7 +300,7 @@ extern "C" __global__ void copy_without_barrier(int wrong, const int *x, int *ou
     __shared__ __align__(16) int buffer[256];
     int t = threadIdx.x, n = blockDim.x;
     unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(&buffer[t]));
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(x + t) : "memory");
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(x + t) : "memory"); // or copy_without_barrier
     asm volatile("cp.async.wait_all;" ::: "memory");
     if (!wrong) __syncthreads();
     out[blockIdx.x * n + t] = buffer[(t + 32) % n]; // copy_without_barrier

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::support::nvcc::entry;
+
 /// A kernel's text with one fault.
 pub struct Mutant {
     /// The kind of fault.
@@ -15,32 +17,8 @@ pub struct Mutant {
 /// Most faults of one class in one kernel, evenly spread, of those that come in dozens in unrolled code.
 const MOST: usize = 10;
 
-/// The module's text without the kernels that are not in `keep`.
-pub fn only(ptx: &str, keep: &[&str]) -> String {
-    let mut text = String::new();
-    let mut dropping = false;
-    for line in ptx.lines() {
-        if let Some(name) = entry(line) {
-            dropping = !keep.contains(&name);
-        }
-        if !dropping {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if line == "}" {
-            dropping = false;
-        }
-    }
-    text
-}
-
-fn entry(line: &str) -> Option<&str> {
-    line.strip_prefix(".visible .entry ")?.split('(').next()
-}
-
-/// All mutants of `kernel`, whose module is `ptx`.
-pub fn mutants(ptx: &str, kernel: &str) -> Vec<Mutant> {
-    let lines: Vec<&str> = ptx.lines().collect();
+/// Where a kernel's text begins and ends, in lines of its module.
+fn extent(lines: &[&str], kernel: &str) -> (usize, usize) {
     let start = lines
         .iter()
         .position(|line| entry(line) == Some(kernel))
@@ -49,6 +27,53 @@ pub fn mutants(ptx: &str, kernel: &str) -> Vec<Mutant> {
         .iter()
         .position(|line| *line == "}")
         .expect("an end");
+    (start, length)
+}
+
+/// The lines of `kernel` that are never executed when `run` runs it: it gets texts in which the kernel ends at some places, and
+/// gives the line at which it ended, from 1, if it came to one.
+pub fn unreached(ptx: &str, kernel: &str, run: impl Fn(&str) -> Option<usize>) -> Vec<usize> {
+    let lines: Vec<&str> = ptx.lines().collect();
+    let (start, length) = extent(&lines, kernel);
+    // Blocks of code, each from its first instruction on.
+    let mut blocks: Vec<Vec<usize>> = vec![Vec::new()];
+    for at in start..start + length {
+        if lines[at].trim().ends_with(':') {
+            blocks.push(Vec::new());
+        }
+        let Some((opcode, _)) = parts(lines[at]) else {
+            continue;
+        };
+        if opcode.starts_with('.') {
+            continue;
+        }
+        blocks.last_mut().expect("one").push(at);
+        if opcode.starts_with("bra") || matches!(opcode, "ret" | "exit") {
+            blocks.push(Vec::new());
+        }
+    }
+    blocks.retain(|block| !block.is_empty());
+    loop {
+        let mut text: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
+        for block in &blocks {
+            text[block[0]] = format!("trap; {}", lines[block[0]]);
+        }
+        let Some(line) = run(&text.join("\n")) else {
+            return blocks.concat();
+        };
+        let before = blocks.len();
+        blocks.retain(|block| block[0] + 1 != line);
+        assert!(
+            blocks.len() < before,
+            "{kernel} ends at line {line}, where no trap is"
+        );
+    }
+}
+
+/// All mutants of `kernel`, whose module is `ptx`, but for those in the lines of `without`.
+pub fn mutants(ptx: &str, kernel: &str, without: &[usize]) -> Vec<Mutant> {
+    let lines: Vec<&str> = ptx.lines().collect();
+    let (start, length) = extent(&lines, kernel);
     let body = Body::new(&lines[start..start + length]);
     let mut found: Vec<(&'static str, usize, Vec<String>)> = Vec::new();
     for at in 0..body.lines.len() {
@@ -57,6 +82,7 @@ pub fn mutants(ptx: &str, kernel: &str) -> Vec<Mutant> {
         });
     }
     body.moved(&mut |class, at, replacement| found.push((class, at, replacement)));
+    found.retain(|(_, at, _)| !without.contains(&(start + at)));
     thin(&mut found);
     let mutant = |(class, at, replacement): (&'static str, usize, Vec<String>)| {
         let at = start + at;
@@ -66,7 +92,12 @@ pub fn mutants(ptx: &str, kernel: &str) -> Vec<Mutant> {
         all.extend(&lines[at + replacement.len()..]);
         Mutant {
             class,
-            what: format!("{kernel} +{}: {}", at - start, lines[at].trim()),
+            what: format!(
+                "{kernel} +{}: {}{}",
+                at - start,
+                lines[at].trim(),
+                body.guard_of(lines[at])
+            ),
             text: all.join("\n"),
         }
     };
@@ -170,6 +201,22 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// What defines the guard of a line, in words.
+    fn guard_of(&self, line: &str) -> String {
+        let guard = line
+            .trim()
+            .strip_prefix('@')
+            .and_then(|rest| rest.split(' ').next());
+        let Some(guard) = guard.map(|guard| guard.trim_start_matches('!')) else {
+            return String::new();
+        };
+        let defines = |line: &&&str| parts(line).is_some_and(|(_, operands)| operands[0] == guard);
+        match self.lines.iter().find(defines) {
+            Some(line) => format!(" where {}", line.trim()),
+            None => String::new(),
+        }
+    }
+
     fn number(&self, operand: &str) -> Option<i64> {
         operand
             .parse()
@@ -186,7 +233,8 @@ impl<'a> Body<'a> {
         let mut one = |class, text: String| add(class, vec![text]);
         let with = |from: &str, to: &str| line.replacen(from, to, 1);
         let is = |prefix: &str| opcode.starts_with(prefix);
-        if is("bar.") {
+        // The result of a barrier with a reduction is used.
+        if is("bar.") && !is("bar.red") {
             one("dropped barrier", String::new());
         }
         if is("cp.async.wait_group") {
@@ -283,6 +331,7 @@ impl<'a> Body<'a> {
             one("dropped store", String::new());
         }
         if is("mul.wide")
+            && !opcode.ends_with("16")
             && let Some(by) = operands[2].parse::<i64>().ok()
         {
             let text = format!("{opcode} {}, {}, {};", operands[0], operands[1], by * 2);

@@ -116,3 +116,27 @@ fn fetch(root: &Path) -> Result<(PathBuf, String), String> {
         .map(|release| (nvcc, release))
         .ok_or_else(|| "scripts/get-nvcc left no compiler".to_string())
 }
+
+/// The module's text without the kernels that are not in `keep`.
+pub fn only(ptx: &str, keep: &[&str]) -> String {
+    let mut text = String::new();
+    let mut dropping = false;
+    for line in ptx.lines() {
+        if let Some(name) = entry(line) {
+            dropping = !keep.contains(&name);
+        }
+        if !dropping {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if line == "}" {
+            dropping = false;
+        }
+    }
+    text
+}
+
+/// The kernel that begins in this line.
+pub fn entry(line: &str) -> Option<&str> {
+    line.strip_prefix(".visible .entry ")?.split('(').next()
+}
