@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use softcuda::launch::{Checks, Grid, Options};
+use softcuda::ptx::ast::Type;
+use softcuda::tensor::{Arch, Kind, Row, mma};
 use support::device::{Arg, Device, VARIANTS as VARIANTS_OF_TESTS};
-use support::{Random, nvcc};
+use support::{Random, nvcc, to_bf16, to_f16};
 
 const NONE: Checks = Checks {
     initialised: false,
@@ -179,6 +181,40 @@ fn elementwise(criterion: &mut Criterion, device: &Device) {
     );
 }
 
+/// One `mma.sync` of a warp at a time, floating-point operations a second.
+fn tensor_cores(criterion: &mut Criterion) {
+    let mut random = Random::new(4);
+    let mut group = criterion.benchmark_group("mma");
+    for kind in Kind::ALL {
+        let mut fragment = |registers: usize| -> Vec<Row> {
+            let bits = |random: &mut Random| match kind.element() {
+                Type::Tf32 => random.unit().to_bits(),
+                Type::F16 => u32::from(to_f16(random.unit())) * 0x1_0001,
+                _ => u32::from(to_bf16(random.unit())) * 0x1_0001,
+            };
+            (0..registers)
+                .map(|_| std::array::from_fn(|_| bits(&mut random)))
+                .collect()
+        };
+        let (a, b) = (fragment(kind.a_registers()), fragment(kind.b_registers()));
+        let c = vec![[0u32; 32]; kind.c_registers()];
+        let mut d = c.clone();
+        group.throughput(Throughput::Elements(2 * 16 * 8 * kind.k() as u64));
+        for arch in [Arch::Ampere, Arch::Hopper] {
+            let name = format!(
+                "{} {:?} to {:?}, {arch:?}",
+                kind.shape(),
+                kind.element(),
+                kind.sum()
+            );
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| mma(kind, arch, std::hint::black_box(&a), &b, &c, &mut d));
+            });
+        }
+    }
+    group.finish();
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     if let Some(ptx) = nvcc::compile("tensor", 80) {
@@ -189,5 +225,6 @@ fn main() {
     if let Some(ptx) = nvcc::compile("elementwise", 80) {
         elementwise(&mut criterion, &Device::new(&ptx, VARIANTS_OF_TESTS[0]));
     }
+    tensor_cores(&mut criterion);
     criterion.final_summary();
 }

@@ -4,6 +4,11 @@
 //! Text becomes a module ([`ptx`]), a module becomes executable code, code runs on warps of 32 lanes, and the driver's calls
 //! drive it all. Each layer knows only those before it.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "a lane is an index into several rows, and its number is what an operation is about"
+)]
+
 pub mod code;
 pub mod counters;
 pub mod driver;

@@ -333,7 +333,7 @@ fn triton_attention() {
         64,
         64,
         false,
-        |x| to_bf16(x),
+        to_bf16,
         from_bf16,
         2f64.powi(-9),
     );
@@ -346,7 +346,7 @@ fn triton_attention_causal() {
         32,
         32,
         true,
-        |x| to_f16(x),
+        to_f16,
         from_f16,
         2f64.powi(-12),
     );

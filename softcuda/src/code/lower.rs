@@ -277,8 +277,11 @@ impl<'m> Kernel<'m> {
     }
 }
 
-/// Offsets and sizes of variables laid out one after the other from `start`, and where they end.
-fn lay_out(variables: &[ast::Variable], start: u64) -> (Vec<(u32, u32)>, u64) {
+/// Offset and size of each of some variables.
+type Places = Vec<(u32, u32)>;
+
+/// Where variables are, laid out one after the other from `start`, and where they end.
+fn lay_out(variables: &[ast::Variable], start: u64) -> (Places, u64) {
     let mut at = start;
     let places = variables
         .iter()
@@ -293,14 +296,14 @@ fn lay_out(variables: &[ast::Variable], start: u64) -> (Vec<(u32, u32)>, u64) {
 }
 
 /// Where a function's parameters and results lie in its local memory, and their end.
-pub fn signature(function: &Function) -> (Vec<(u32, u32)>, Vec<(u32, u32)>, u64) {
+pub fn signature(function: &Function) -> (Places, Places, u64) {
     let (params, end) = lay_out(&function.params, 0);
     let (results, end) = lay_out(&function.results, end);
     (params, results, end)
 }
 
 /// A kernel's parameters: offset and size of each, and the bytes of all.
-pub fn kernel_params(function: &Function) -> (Vec<(u32, u32)>, u32) {
+pub fn kernel_params(function: &Function) -> (Places, u32) {
     let (places, end) = lay_out(&function.params, 0);
     (places, end as u32)
 }

@@ -27,6 +27,10 @@ const COMPARISONS: &[&str] = &[
 ];
 
 /// The comparison of a form; none if the type does not have it.
+#[allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "unordered numbers are what the negation is for"
+)]
 fn comparison(name: &str, ty: Type, ftz: bool) -> Option<Exec> {
     use Type::*;
     macro_rules! integers {

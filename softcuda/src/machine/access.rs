@@ -83,7 +83,7 @@ fn misaligned(
     space: &str,
 ) -> Failed {
     let lane = lanes(mask)
-        .find(|&l| addresses[l] % bytes as u64 != 0)
+        .find(|&l| !addresses[l].is_multiple_of(bytes as u64))
         .unwrap_or(0);
     let text = format!(
         "{} {bytes} bytes at {space} address {:#x}, which is not a multiple of {bytes}",
@@ -309,10 +309,8 @@ fn uninitialised(w: &mut Warp, address: u64, lane: usize, space: &str) {
     let mut text = format!("reads {space} address {address:#x}, which nothing has written");
     if space == "global" {
         // SAFETY: only read here.
-        text.push_str(&format!(
-            " ({})",
-            (unsafe { w.block() }.launch().explain)(address, 1)
-        ));
+        let explain = unsafe { w.block() }.launch().explain;
+        text.push_str(&format!(" ({})", explain(address, 1)));
     }
     w.finding(FindingKind::Uninitialised, lane as u32, &text);
 }
@@ -600,7 +598,7 @@ impl Place for Local {
         if block.launch().options.count {
             let all = mask.count_ones() as u64 * bytes as u64;
             match access {
-                Access::Write => block.counts().local_store_bytes += all,
+                Access::Write | Access::StrongWrite => block.counts().local_store_bytes += all,
                 _ => block.counts().local_load_bytes += all,
             }
         }

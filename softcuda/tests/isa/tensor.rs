@@ -104,7 +104,7 @@ pub fn family() -> Family {
         // Element (r, c) is 8 r + c.
         each(|t| {
             let (r, c) = (t / 4, t % 4 * 2);
-            8 * c + r | (8 * (c + 1) + r) << 16
+            (8 * c + r) | ((8 * (c + 1) + r) << 16)
         }),
     ));
     for sm in [80, 90] {
