@@ -37,11 +37,11 @@ pub fn unreached(ptx: &str, kernel: &str, run: impl Fn(&str) -> Option<usize>) -
     let (start, length) = extent(&lines, kernel);
     // Blocks of code, each from its first instruction on.
     let mut blocks: Vec<Vec<usize>> = vec![Vec::new()];
-    for at in start..start + length {
-        if lines[at].trim().ends_with(':') {
+    for (at, line) in lines.iter().enumerate().skip(start).take(length) {
+        if line.trim().ends_with(':') {
             blocks.push(Vec::new());
         }
-        let Some((opcode, _)) = parts(lines[at]) else {
+        let Some((opcode, _)) = parts(line) else {
             continue;
         };
         if opcode.starts_with('.') {
