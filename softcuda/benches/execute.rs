@@ -137,7 +137,7 @@ fn attention(criterion: &mut Criterion, device: &Device) {
 }
 
 fn elementwise(criterion: &mut Criterion, device: &Device) {
-    let n = 1 << 18;
+    let n = 1 << 20;
     let mut random = Random::new(3);
     let [w, g, m] = [(); 3].map(|()| device.buffer(&random.units(n)));
     let v = device.buffer(&random.units(n).iter().map(|x| x * x).collect::<Vec<f32>>());

@@ -235,11 +235,20 @@ impl Warp {
         } else {
             (1 << count) - 1
         };
-        for lane in 0..LANES as u32 {
-            let thread = first + lane;
-            self.tid[0][lane as usize] = thread % threads[0];
-            self.tid[1][lane as usize] = thread / threads[0] % threads[1];
-            self.tid[2][lane as usize] = thread / (threads[0] * threads[1]);
+        let [mut x, mut y, mut z] = [
+            first % threads[0],
+            first / threads[0] % threads[1],
+            first / (threads[0] * threads[1]),
+        ];
+        for lane in 0..LANES {
+            (self.tid[0][lane], self.tid[1][lane], self.tid[2][lane]) = (x, y, z);
+            x += 1;
+            if x == threads[0] {
+                (x, y) = (0, y + 1);
+            }
+            if y == threads[1] {
+                (y, z) = (0, z + 1);
+            }
         }
         self.free_frames.clear();
         self.free_frames.extend((0..self.frames.len() as u32).rev());
