@@ -14,7 +14,7 @@ use crate::machine::rows::LANES;
 use crate::machine::warp::Line16;
 use crate::memory::Memory;
 use crate::module::Kernel;
-use crate::report::{Fault, Finding, FindingKind};
+use crate::report::{Fault, FaultKind, Finding, FindingKind};
 
 /// The shape of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,11 +118,10 @@ pub fn launch(
     let mut constants = constants(code, params, shared_bytes as u64);
     let constants = Constants(constants.as_mut_ptr().cast());
     let blocks = grid.blocks.iter().map(|&n| n as u64).product::<u64>();
-    let order = (options.seed != 0).then(|| shuffled(blocks, options.seed));
     let queue = Queue {
         next: AtomicU64::new(0),
         blocks,
-        order,
+        seed: options.seed,
         failed: AtomicU64::new(u64::MAX),
         fault: Mutex::new(None),
     };
@@ -202,7 +201,8 @@ unsafe impl Sync for Constants {}
 struct Queue {
     next: AtomicU64,
     blocks: u64,
-    order: Option<Vec<u32>>,
+    /// 0: blocks in order.
+    seed: u64,
     /// Place in the order of the first block that failed.
     failed: AtomicU64,
     fault: Mutex<Option<(u64, Fault)>>,
@@ -215,12 +215,11 @@ impl Queue {
         if place >= self.blocks || place > self.failed.load(Ordering::Relaxed) {
             return None;
         }
-        Some((
-            place,
-            self.order
-                .as_ref()
-                .map_or(place, |order| order[place as usize] as u64),
-        ))
+        let block = match self.seed {
+            0 => place,
+            seed => shuffled(place, self.blocks, seed),
+        };
+        Some((place, block))
     }
 
     fn fail(&self, place: u64, fault: Fault) {
@@ -261,6 +260,18 @@ fn run_blocks<const COUNT: bool>(
         };
         let mut block = match fresh {
             Some((place, linear)) => {
+                if shared
+                    .deadline
+                    .is_some_and(|deadline| Instant::now() > deadline)
+                {
+                    let message = format!(
+                        "kernel {} runs longer than the limit: {place} of its blocks have begun",
+                        shared.code.name
+                    );
+                    let kind = FaultKind::Timeout;
+                    queue.fail(place, Fault { kind, message });
+                    return;
+                }
                 let mut block = spare.take().unwrap_or_default();
                 // SAFETY: all three outlive this function, and the block stays in its box.
                 unsafe { block.start(shared, constants.0, worker, linear, place) };
@@ -349,17 +360,47 @@ fn constants(code: &Code, params: &[u8], dynamic_shared: u64) -> Vec<Line16> {
     rows
 }
 
-/// Block indices in an order that the seed gives.
-fn shuffled(blocks: u64, seed: u64) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..blocks as u32).collect();
-    let mut state = seed;
-    for at in (1..order.len()).rev() {
-        // splitmix64
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        order.swap(at, ((z ^ z >> 31) % (at as u64 + 1)) as usize);
+/// The block at a place of the order that the seed gives: a permutation of `0..blocks` without a table, by a Feistel network over the
+/// next power of four that is walked until it lands inside.
+fn shuffled(place: u64, blocks: u64, seed: u64) -> u64 {
+    let half = (u64::BITS - (blocks - 1).leading_zeros())
+        .div_ceil(2)
+        .max(1);
+    let mask = (1u64 << half) - 1;
+    let mut block = place;
+    loop {
+        for round in 0..4 {
+            // splitmix64
+            let mut z = (block & mask)
+                .wrapping_add(seed)
+                .wrapping_add((round + 1u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let right = block & mask;
+            block = right << half | (block >> half ^ z ^ z >> 31) & mask;
+        }
+        if block < blocks {
+            return block;
+        }
     }
-    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffled_order_has_every_block_once() {
+        for blocks in [1, 2, 3, 5, 64, 1000, 4097] {
+            for seed in [1, 7, u64::MAX] {
+                let mut order: Vec<u64> = (0..blocks).map(|n| shuffled(n, blocks, seed)).collect();
+                assert!(blocks < 64 || !order.is_sorted());
+                order.sort_unstable();
+                assert!(order.iter().copied().eq(0..blocks));
+            }
+        }
+        // The largest grid there is.
+        let blocks = u64::from(i32::MAX as u32) * 65535 * 65535;
+        assert!(shuffled(blocks - 1, blocks, 3) < blocks);
+    }
 }

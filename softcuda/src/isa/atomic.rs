@@ -81,9 +81,10 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         l.kernel.granule = l.kernel.granule.min(1);
         l.kernel.global_granule = l.kernel.global_granule.min(1);
     }
-    // Sums of floating-point numbers depend on their order, and so does what an atomic returns.
+    // Sums of floating-point numbers depend on their order, and so does what an atomic returns, and the last of several values.
     let wanted = returns && to.is_some_and(|to| *to != Operand::Sink);
-    if space != Space::Shared && (ty.float() && name == "add" || wanted) {
+    let last = matches!(name, "exch" | "cas" | "inc" | "dec");
+    if space != Space::Shared && (ty.float() && name == "add" || wanted || last) {
         l.kernel.ordered = true;
     }
     let at = super::movement::address(l, at, space)?;

@@ -258,7 +258,11 @@ unsafe fn warp_sync(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     // SAFETY: the row is the instruction's own.
     let named = match unsafe { super::warp::meet(w, i.args[0], mask) } {
         Ok(named) => named,
-        Err(flow) => return flow,
+        Err(flow) => {
+            // Lanes of different ways of a branch meet if each way has such a barrier: the mask says who, not the place.
+            w.may_meet_anywhere();
+            return flow;
+        }
     };
     let (index, all) = (w.index, w.alive & !named == 0);
     // SAFETY: no other reference to the block is in use.

@@ -151,12 +151,13 @@ impl Place for Global {
         let block = unsafe { w.block() };
         let launch = block.launch();
         let touched = &mut block.worker().touched[w.pc as usize];
-        if low < touched.0 || high + bytes as u64 > touched.1 {
+        // Subtractions, since a sum may pass the end of the address space.
+        if low < touched.0 || touched.1 < bytes as u64 || high > touched.1 - bytes as u64 {
             // Another allocation than last time, or several, or none.
             let view = &launch.view;
             for l in lanes(mask) {
                 match view.find(addresses[l]) {
-                    Some((start, end)) if addresses[l] + bytes as u64 <= end => {
+                    Some((start, end)) if end - addresses[l] >= bytes as u64 => {
                         *touched = (start, end)
                     }
                     _ => return Err(illegal(w, addresses[l], l, bytes, access)),
@@ -190,7 +191,8 @@ impl Place for Global {
         let touched = block.worker().touched[w.pc as usize];
         if first & (bytes as u64 - 1) != 0
             || first < touched.0
-            || first + length > touched.1
+            || touched.1 < length
+            || first > touched.1 - length
             || options.count
             || launch.global.is_some()
         {
@@ -429,8 +431,10 @@ impl Place for SharedMemory {
         // SAFETY: no other reference to the block is in use.
         let block = unsafe { w.block() };
         let options = &block.launch().options;
+        let (length, size) = (LANES as u64 * bytes as u64, block.bytes as u64);
         if first & (bytes as u64 - 1) != 0
-            || first + LANES as u64 * bytes as u64 > block.bytes as u64
+            || size < length
+            || first > size - length
             || options.count
         {
             return None;

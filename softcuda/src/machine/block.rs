@@ -48,8 +48,6 @@ pub struct Worker {
     pub findings: HashMap<(FindingKind, u32), (u64, String)>,
     /// What `printf` wrote, by block.
     pub output: Vec<(u64, Vec<u8>)>,
-    /// Whether lanes that waited where ways meet had to be let go on, because others of their warp waited for them.
-    pub spins: bool,
 }
 
 impl Worker {
@@ -60,7 +58,6 @@ impl Worker {
             touched: vec![(0, 0); instructions],
             findings: HashMap::new(),
             output: Vec::new(),
-            spins: false,
         }
     }
 }
@@ -90,6 +87,8 @@ pub struct Block {
     pub index: [u32; 3],
     /// Its index in one number, x fastest.
     pub linear: u64,
+    /// Whether lanes that waited where ways meet had to be let go on, because others of their warp waited for them.
+    pub spins: bool,
     /// Its place in the order of this launch.
     pub place: u64,
     shared: *const Shared<'static>,
@@ -118,6 +117,7 @@ impl Block {
             index: [0; 3],
             linear: 0,
             place: 0,
+            spins: false,
             shared: std::ptr::null(),
             worker: std::ptr::null_mut(),
             memory: Vec::new(),
@@ -153,6 +153,7 @@ impl Block {
         ];
         self.linear = linear;
         self.place = place;
+        self.spins = false;
         self.shared = std::ptr::from_ref(shared).cast();
         self.worker = worker;
         self.bytes = shared.shared_bytes;

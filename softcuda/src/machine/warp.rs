@@ -31,7 +31,12 @@ enum State {
     /// Waits at its `pc` for its children.
     Parent,
     /// Waits at its `pc` for the other lanes of an operation that it executes under `mask`.
-    Lanes { required: u32, mask: u32 },
+    Lanes {
+        required: u32,
+        mask: u32,
+        /// They may meet at different places.
+        anywhere: bool,
+    },
     /// Not in use.
     Free,
 }
@@ -47,6 +52,28 @@ struct Split {
     children: u32,
     frame: u32,
     state: State,
+}
+
+impl Split {
+    /// Whether both wait for the same lanes at the same operation, or at any that lets lanes meet from different places.
+    fn meets(&self, other: &Split) -> bool {
+        match (self.state, other.state) {
+            (
+                State::Lanes {
+                    required, anywhere, ..
+                },
+                State::Lanes {
+                    required: theirs,
+                    anywhere: there,
+                    ..
+                },
+            ) => {
+                let here = self.pc == other.pc && self.frame == other.frame;
+                required == theirs && (here || anywhere && there)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// 64 bytes of registers, aligned for the host's vectors.
@@ -148,6 +175,7 @@ pub struct Warp {
     /// Set when the operation runs for several splits at once, whose lanes have met.
     together: bool,
     required: u32,
+    anywhere: bool,
     current: u32,
     splits: Vec<Split>,
     frames: Vec<Frame>,
@@ -194,6 +222,7 @@ impl Warp {
             block: std::ptr::null_mut(),
             together: false,
             required: 0,
+            anywhere: false,
             current: 0,
             splits: Vec::new(),
             frames: Vec::new(),
@@ -415,11 +444,15 @@ impl Warp {
                         // SAFETY: no reference to the block is held here.
                         unsafe { self.block() }.counts().not_yet(i.class, mask);
                     }
-                    let required = self.required;
+                    let (required, anywhere) = (self.required, self.anywhere);
                     let split = &mut self.splits[self.current as usize];
                     split.pc = self.pc;
                     split.mask = self.mask;
-                    split.state = State::Lanes { required, mask };
+                    split.state = State::Lanes {
+                        required,
+                        mask,
+                        anywhere,
+                    };
                     match self.select() {
                         Flow::Jump => {}
                         other => return other,
@@ -436,7 +469,13 @@ impl Warp {
     pub fn all_here(&mut self, mask: u32, required: u32) -> bool {
         let missing = required & self.alive & !mask;
         self.required = required;
+        self.anywhere = false;
         missing == 0 || self.together
+    }
+
+    /// The lanes that [`Warp::all_here`] just found missing may come to another instruction of the same kind.
+    pub fn may_meet_anywhere(&mut self) {
+        self.anywhere = true;
     }
 
     /// Goes on with another split: [`Flow::Jump`], or what ends the run.
@@ -458,31 +497,26 @@ impl Warp {
         };
         // Everyone waits for lanes: those at the same operation have met if together they are all that it needs.
         for candidate in first..self.splits.len() {
-            let State::Lanes { required, .. } = self.splits[candidate].state else {
+            let split = self.splits[candidate];
+            let State::Lanes { required, .. } = split.state else {
                 continue;
             };
-            let (pc, frame) = (self.splits[candidate].pc, self.splits[candidate].frame);
             let mut union = 0;
-            for split in &self.splits {
-                if let State::Lanes {
-                    mask,
-                    required: theirs,
-                } = split.state
-                    && split.pc == pc
-                    && split.frame == frame
-                    && theirs == required
+            for other in &self.splits {
+                if let State::Lanes { mask, .. } = other.state
+                    && other.meets(&split)
                 {
                     union |= mask;
                 }
             }
             if required & self.alive & !union == 0 {
-                return self.run_together(pc, frame, required, union);
+                return self.run_together(split, union);
             }
         }
         if self.unpark() {
             return self.select();
         }
-        let State::Lanes { required, mask } = self.splits[first].state else {
+        let State::Lanes { required, mask, .. } = self.splits[first].state else {
             unreachable!("a waiting split was found")
         };
         let pc = self.splits[first].pc;
@@ -541,22 +575,17 @@ impl Warp {
         false
     }
 
-    /// Runs the operation at `pc` once for all splits that wait there.
-    fn run_together(&mut self, pc: u32, frame: u32, required: u32, union: u32) -> Flow {
+    /// Runs the operation of `first` once for all splits that meet there.
+    fn run_together(&mut self, first: Split, union: u32) -> Flow {
         let mut last = 0;
         for (index, split) in self.splits.iter_mut().enumerate() {
-            if let State::Lanes {
-                required: theirs, ..
-            } = split.state
-                && split.pc == pc
-                && split.frame == frame
-                && theirs == required
-            {
+            if split.meets(&first) {
                 split.state = State::Ready;
-                split.pc = pc + 1;
+                split.pc += 1;
                 last = index;
             }
         }
+        let pc = self.splits[last].pc - 1;
         let one_mask = self.splits[last].mask;
         self.resume(last as u32);
         self.pc = pc;
@@ -723,9 +752,9 @@ impl Warp {
             }
         };
         let frame = &mut self.frames[index as usize];
-        if frame.registers.len() < lines {
-            frame.registers.resize(lines, Line([0; 64]));
-        }
+        // What no instruction has written yet is the same in every block, and conspicuous.
+        frame.registers.clear();
+        frame.registers.resize(lines, Line([0xFF; 64]));
         (frame.function, frame.return_pc, frame.caller) = (function, return_pc, caller);
         (frame.join, frame.local, frame.depth) = (join, local, depth);
         frame.bytes = bytes;
@@ -867,7 +896,7 @@ impl Warp {
         // Lanes that spin may wait for lanes that wait for them where their ways meet.
         self.slices += 1;
         // SAFETY: no reference to the block is held here.
-        let spins = &mut unsafe { self.block() }.worker().spins;
+        let spins = &mut unsafe { self.block() }.spins;
         if (*spins || self.slices.is_multiple_of(SPINS)) && self.unpark() {
             *spins = true;
         }
