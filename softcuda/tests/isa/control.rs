@@ -69,6 +69,8 @@ small:
     st.param.v2.b64 [result+16], {%rd1, %rd0};
     ret;
 }
+.func (.param .b32 result) double(.param .b32 value);
+.alias double, twice;
 .func store(.param .b64 to, .param .b32 value)
 {
     .reg .b32 %r<4>;
@@ -189,6 +191,25 @@ fn branches() -> Vec<Program> {
             }),
         ),
         program(
+            "a flag that nothing but a table of branches looks at",
+            "
+            .shared .align 4 .b32 flag;
+            setp.eq.s32 %p0, %t, 0;
+            @%p0 st.shared.u32 [flag], 0;
+            bar.sync 0;
+            setp.ge.u32 %p1, %t, 32;
+            @%p1 bra again;
+            @%p0 st.volatile.shared.u32 [flag], 1;
+            bra done;
+            again: ld.volatile.shared.u32 %r0, [flag];
+            brx.idx %r0, list;
+            list: .branchtargets again, done;
+            done: st.global.u32 [%mine], 4;
+            ",
+            Want::Words(vec![4; 64]),
+        )
+        .grid(1, 64),
+        program(
             "an index behind the end of the table",
             "
             brx.idx %t, list;
@@ -221,6 +242,36 @@ fn calls() -> Vec<Program> {
             "a call",
             &format!("{}\nst.global.u32 [%mine], %r0;", one("twice", "%t")),
             each(|t| 2 * t),
+        ),
+        program(
+            "a call by another name, and through its address",
+            &format!(
+                "{}\nmov.u64 %rd1, double;\n{}\nst.global.u32 [%mine], %r0;",
+                one("double", "%t"),
+                one("%rd1", "%r0").replace("(argument)", "(argument), proto")
+                    + "\nproto: .callprototype (.param .b32 _) _ (.param .b32 _);"
+            ),
+            each(|t| 4 * t),
+        ),
+        program(
+            "a call through no address",
+            "
+            mov.b64 %rd1, 0;
+            call %rd1, proto;
+            proto: .callprototype _;
+            ",
+            Want::Fault(FaultKind::LaunchFailed),
+        ),
+        program(
+            "a call through an address with an argument that is too small",
+            "
+            mov.u64 %rd1, twice;
+            { .param .b16 a; .param .b32 b;
+            st.param.b16 [a], 1;
+            call (b), %rd1, (a), proto; }
+            proto: .callprototype (.param .b32 _) _ (.param .b16 _);
+            ",
+            Want::Fault(FaultKind::LaunchFailed),
         ),
         program(
             "a call without .uni",
