@@ -5,6 +5,8 @@ use softcuda::report::FaultKind;
 
 /// Functions that the kernels call.
 const FUNCTIONS: &str = "
+.global .align 1 .b8 text[6] = {37, 42, 46, 42, 102};
+.global .align 8 .b32 numbers[4] = {0x7FFFFFFF, 0x7FFFFFFF, 0, 0};
 .func (.param .b32 result) twice(.param .b32 value)
 {
     .reg .b32 %r<4>;
@@ -237,6 +239,24 @@ fn calls() -> Vec<Program> {
             "{{ .param .b32 argument; .param .b32 back; st.param.b32 [argument], {argument}; call.uni (back), {name}, (argument); ld.param.b32 %r0, [back]; }}"
         )
     };
+    // Prints `%*.*f` with what lies at an address.
+    let print = |what: &'static str, arguments: &str, want: Want| {
+        let body = format!(
+            "
+            mov.u64 %rd1, text;
+            cvta.global.u64 %rd1, %rd1;
+            mov.u64 %rd2, numbers;
+            cvta.global.u64 %rd2, %rd2;
+            {{ .param .b64 format; .param .b64 arguments; .param .b32 count;
+            st.param.b64 [format], %rd1;
+            st.param.b64 [arguments], {arguments};
+            call.uni (count), vprintf, (format, arguments);
+            ld.param.b32 %r0, [count]; }}
+            st.global.u32 [%mine], %r0;
+            "
+        );
+        program(what, &body, want)
+    };
     let all = vec![
         program(
             "a call",
@@ -252,6 +272,16 @@ fn calls() -> Vec<Program> {
                     + "\nproto: .callprototype (.param .b32 _) _ (.param .b32 _);"
             ),
             each(|t| 4 * t),
+        ),
+        print(
+            "a width and a precision beyond all bounds",
+            "%rd2",
+            each(|_| 3),
+        ),
+        print(
+            "arguments at the end of all addresses",
+            "-1",
+            Want::Fault(FaultKind::IllegalAddress),
         ),
         program(
             "a call through no address",
