@@ -1,8 +1,8 @@
 """Compares softcuda's tensor cores bit for bit with mmasim, a model by others that was measured against the hardware.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch==2.15.0 mmasim==2.1.1 numpy ninja
+    python3 -m venv venv && venv/bin/pip install torch==2.15.0 mmasim==2.1.1 numpy ninja
     cargo build --release -p softcuda --example mma
-    /tmp/venv/bin/python softcuda/scripts/check_tensor.py [TILES] [SEED]
+    venv/bin/python softcuda/scripts/check_tensor.py [TILES] [SEED]
 
 Draws TILES tiles (1500 by default) of each kind, architecture and style of numbers, and counts the outputs that agree. Ends with
 status 1 at the first kind that has others. mmasim compiles a helper at its first import: it needs ninja and a C++ compiler.

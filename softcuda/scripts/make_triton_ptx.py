@@ -1,8 +1,8 @@
 """Compiles kernels with Triton and stores their PTX under softcuda/tests/foreign: code of a compiler that is not nvcc, proven on
 hardware by its users. Needs no GPU.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch==2.15.0 triton==3.9.0
-    /tmp/venv/bin/python softcuda/scripts/make_triton_ptx.py
+    python3 -m venv venv && venv/bin/pip install torch==2.15.0 triton==3.9.0
+    venv/bin/python softcuda/scripts/make_triton_ptx.py
 
 triton.json says how to launch each: file, entry, target, threads, shared bytes, and the arguments in order. Triton adds two of its
 own at the end, pointers to scratch memory that these kernels do not use. Line tables are dropped: they name this machine's files.

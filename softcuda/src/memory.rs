@@ -142,6 +142,8 @@ struct State {
     accessible: u64,
     /// Bytes counted against the total.
     used: u64,
+    /// Bytes of page-locked host memory.
+    host: u64,
     /// The live ranges, made when asked for.
     view: Option<View>,
 }
@@ -183,6 +185,7 @@ impl Memory {
                         next: base,
                         accessible: base,
                         used: 0,
+                        host: 0,
                         view: None,
                     };
                     return Ok(Memory {
@@ -212,6 +215,11 @@ impl Memory {
         if state.used.saturating_add(counted) > self.total && counted > 0 {
             return Err(out_of_memory);
         }
+        // What is page-locked must be there at once.
+        let host = if owner == Owner::Host { bytes } else { 0 };
+        if host > 0 && state.host.saturating_add(host) > physical() {
+            return Err(out_of_memory);
+        }
         // The gap of one ALIGNMENT at the front keeps neighbours apart and the start from a higher alignment.
         let room = bytes
             .checked_add(ALIGNMENT)
@@ -238,6 +246,7 @@ impl Memory {
             }
         }
         state.used += counted;
+        state.host += host;
         state.next = place + room;
         state.view = None;
         state.live.insert(
@@ -265,6 +274,9 @@ impl Memory {
             });
         };
         state.used -= counted(allocation.bytes, &allocation.owner);
+        if allocation.owner == Owner::Host {
+            state.host -= allocation.bytes;
+        }
         state.view = None;
         state.freed.insert(address, allocation.bytes);
         if state.freed.len() > REMEMBERED {
@@ -546,6 +558,22 @@ fn reserve(bytes: u64) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     Ok(address as u64)
+}
+
+/// Bytes of the host's own memory.
+fn physical() -> u64 {
+    // SAFETY: two numbers of the system.
+    let (pages, size) = unsafe {
+        (
+            libc::sysconf(libc::_SC_PHYS_PAGES),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        )
+    };
+    match (u64::try_from(pages), u64::try_from(size)) {
+        (Ok(pages), Ok(size)) => pages.saturating_mul(size),
+        // A system that does not tell.
+        _ => u64::MAX,
+    }
 }
 
 /// What an allocation takes from the device's total.

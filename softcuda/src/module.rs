@@ -185,7 +185,7 @@ impl Module {
                         "a number with a fraction in a variable of another type".to_string(),
                     ));
                 }
-                Init::Address { name, offset, .. } => match self.variables.get(name) {
+                Init::Address { name, offset } => match self.variables.get(name) {
                     // Global addresses and generic ones are the same.
                     Some((address, _)) => address.wrapping_add_signed(*offset),
                     None => match ast.function_address(name) {

@@ -207,3 +207,15 @@ fn a_device_larger_than_the_usual_zone_is_possible() {
     assert_eq!(memory.total(), 3 << 40);
     memory.alloc(4096, Owner::Program).unwrap();
 }
+
+#[test]
+fn page_locked_memory_is_no_more_than_the_host_has() {
+    // SAFETY: two numbers of the system.
+    let physical =
+        unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) * libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    let memory = Memory::new(MIB).unwrap();
+    let first = memory.alloc(MIB, Owner::Host).unwrap();
+    assert!(memory.alloc(physical - MIB + 1, Owner::Host).is_err());
+    memory.free(first).unwrap();
+    memory.alloc(MIB, Owner::Host).unwrap();
+}

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cases::{basic, control, sync, tensor};
 use faults::{Mutant, mutants, unreached};
@@ -302,10 +302,19 @@ enum Caught {
     Missed,
 }
 
-fn try_out(case: &Case, mutant: &Mutant) -> (Caught, String) {
+/// How long a mutant of this kernel may take until it counts as one that loops: many times what the right kernel takes here.
+fn limit(case: &Case, ptx: &str) -> Duration {
+    let began = Instant::now();
+    for variant in VARIANTS.into_iter().filter(|variant| variant.2) {
+        (case.run)(&Device::new(ptx, variant));
+    }
+    (20 * began.elapsed()).max(Duration::from_secs(2))
+}
+
+fn try_out(case: &Case, mutant: &Mutant, limit: Duration) -> (Caught, String) {
     for (threads, seed, checks) in VARIANTS.into_iter().filter(|variant| variant.2) {
         let mut device = Device::new(&mutant.text, (threads, seed, checks));
-        device.options.timeout = Some(Duration::from_millis(500));
+        device.options.timeout = Some(limit);
         let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(&device)));
         let Err(panic) = outcome else { continue };
         let message = panic.downcast_ref::<String>().cloned().unwrap_or_default();
@@ -334,7 +343,7 @@ fn trapped(case: &Case, text: &str) -> Option<usize> {
 
 #[test]
 fn every_planted_fault_is_caught() {
-    let mut jobs: Vec<(&Case, Mutant)> = Vec::new();
+    let mut jobs: Vec<(&Case, Mutant, Duration)> = Vec::new();
     let mut dead = BTreeMap::new();
     // Panics are what is wanted from here on.
     let hook = std::panic::take_hook();
@@ -344,12 +353,13 @@ fn every_planted_fault_is_caught() {
             return;
         };
         let ptx = nvcc::only(&ptx, case.kernels);
+        let limit = limit(case, &ptx);
         for kernel in case.kernels {
             let run = |text: &str| trapped(case, text);
             let without = unreached(&ptx, kernel, run);
             dead.insert(*kernel, without.len());
             let mutants = mutants(&ptx, kernel, &without);
-            jobs.extend(mutants.into_iter().map(|mutant| (case, mutant)));
+            jobs.extend(mutants.into_iter().map(|mutant| (case, mutant, limit)));
         }
     }
     for (kernels, why) in UNREACHED {
@@ -369,9 +379,9 @@ fn every_planted_fault_is_caught() {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let work = || {
-        while let Some((case, mutant)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let began = std::time::Instant::now();
-            let (caught, message) = try_out(case, mutant);
+        while let Some((case, mutant, limit)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let began = Instant::now();
+            let (caught, message) = try_out(case, mutant, *limit);
             if std::env::var_os("MUTANTS").is_some() {
                 let first = message.lines().take(12).collect::<Vec<_>>().join(" ");
                 println!(

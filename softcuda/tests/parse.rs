@@ -185,14 +185,13 @@ fn functions() {
     );
     let print = &module.functions[0];
     assert_eq!(
-        (print.entry, print.linkage, print.noreturn, &print.body),
-        (false, Linkage::Extern, false, &None)
+        (print.entry, print.linkage, &print.body),
+        (false, Linkage::Extern, &None)
     );
     assert_eq!(
         (print.results[0].name.as_str(), print.params.len()),
         ("func_retval0", 2)
     );
-    assert!(module.functions[1].noreturn);
     assert_eq!(module.functions[1].line, 10);
     assert_eq!(module.functions[2].results[0].bytes(), 16);
     assert_eq!(module.functions[2].params[1].count, 0);
@@ -233,9 +232,8 @@ fn variables() {
 #[test]
 fn initial_values() {
     let init = |text: &str| variable(&format!("{text};")).init;
-    let place = |name: &str, generic, offset| Init::Address {
+    let place = |name: &str, offset| Init::Address {
         name: name.into(),
-        generic,
         offset,
     };
     assert_eq!(init(".global .u32 a = 5"), [Init::Int(5)]);
@@ -259,17 +257,14 @@ fn initial_values() {
     assert_eq!(
         init(".global .align 8 .u64 a[5] = {generic(arr)+8, arr, arr+4, f, 3}"),
         [
-            place("arr", true, 8),
-            place("arr", false, 0),
-            place("arr", false, 4),
-            place("f", false, 0),
+            place("arr", 8),
+            place("arr", 0),
+            place("arr", 4),
+            place("f", 0),
             Init::Int(3)
         ]
     );
-    assert_eq!(
-        init(".global .u64 a = generic"),
-        [place("generic", false, 0)]
-    );
+    assert_eq!(init(".global .u64 a = generic"), [place("generic", 0)]);
     let Init::Float(nan) = init(".global .f32 a = 0fFF800001")[0] else {
         panic!()
     };

@@ -42,7 +42,10 @@ fn compared(lowered: &Lower, load: usize) -> bool {
             if !uses {
                 continue;
             }
-            if matches!(proto.class, Class::Control | Class::Local | Class::Atomic) {
+            if matches!(
+                proto.class,
+                Class::Control | Class::Branch | Class::Local | Class::Atomic
+            ) {
                 return true;
             }
             match take(index, &mut reached) {

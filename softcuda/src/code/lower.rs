@@ -255,13 +255,12 @@ impl<'m> Kernel<'m> {
 
     /// The function called `name`, with its number; noted as one to lower.
     fn callee(&mut self, name: &str) -> Option<(u32, &'m Function)> {
-        let find = |with_body: bool| {
-            self.module
-                .functions
-                .iter()
-                .find(|f| !f.entry && f.name == name && f.body.is_some() == with_body)
-        };
-        let function = find(true)?;
+        let name = self.module.aliased(name);
+        let function = self
+            .module
+            .functions
+            .iter()
+            .find(|f| !f.entry && f.name == name && f.body.is_some())?;
         let index = match self
             .functions
             .iter()
@@ -276,6 +275,13 @@ impl<'m> Kernel<'m> {
         Some((index as u32, function))
     }
 }
+
+/// Bytes of a kernel's parameters, at most.
+const MOST_PARAMS: u64 = 32764;
+/// Bytes of a function's local memory, its parameters and those of its calls included, at most.
+const MOST_LOCAL: u64 = 512 << 10;
+/// Registers of one function, at most.
+const MOST_REGISTERS: usize = 1 << 20;
 
 /// Offset and size of each of some variables.
 type Places = Vec<(u32, u32)>;
@@ -359,7 +365,12 @@ impl<'k, 'm> Lower<'k, 'm> {
             carry: None,
         };
         if function.entry {
-            let (places, _) = kernel_params(function);
+            let (places, end) = lay_out(&function.params, 0);
+            if end > MOST_PARAMS {
+                return Err(this.error(format!(
+                    "{end} bytes of parameters; a kernel has at most {MOST_PARAMS}"
+                )));
+            }
             for (variable, (offset, bytes)) in function.params.iter().zip(places) {
                 let place = Place {
                     space: Space::Param,
@@ -383,7 +394,7 @@ impl<'k, 'm> Lower<'k, 'm> {
                 };
                 this.declare(&variable.name, Name::Variable(place));
             }
-            this.local_bytes = end;
+            this.set_local_bytes(end)?;
         }
         this.collect_lists(function.body.as_deref().unwrap_or(&[]));
         this.statements(function.body.as_deref().unwrap_or(&[]))?;
@@ -432,6 +443,13 @@ impl<'k, 'm> Lower<'k, 'm> {
                             self.error("registers of 128 bits are not supported".to_string())
                         );
                     }
+                    let more = |count: &Option<u32>| count.unwrap_or(1) as usize;
+                    let all = names.iter().map(|(_, count)| more(count)).sum::<usize>();
+                    if self.registers.len() + all > MOST_REGISTERS {
+                        return Err(self.error(format!(
+                            "more than {MOST_REGISTERS} registers in one function"
+                        )));
+                    }
                     for (name, count) in names {
                         match count {
                             None => self.declare_register(name, *ty),
@@ -453,6 +471,17 @@ impl<'k, 'm> Lower<'k, 'm> {
                 Statement::BranchTargets { .. } => {}
             }
         }
+        Ok(())
+    }
+
+    /// Notes how much local memory there is so far.
+    fn set_local_bytes(&mut self, bytes: u64) -> Result<()> {
+        if bytes > MOST_LOCAL {
+            return Err(self.error(format!(
+                "{bytes} bytes of local memory and parameters; a function has at most {MOST_LOCAL}"
+            )));
+        }
+        self.local_bytes = bytes;
         Ok(())
     }
 
@@ -481,7 +510,7 @@ impl<'k, 'm> Lower<'k, 'm> {
             }
             Space::Local | Space::Param => {
                 let at = self.local_bytes.next_multiple_of(variable.align.max(1));
-                self.local_bytes = at + variable.bytes();
+                self.set_local_bytes(at + variable.bytes())?;
                 Place {
                     space: Space::Local,
                     address: at,
@@ -565,7 +594,7 @@ impl<'k, 'm> Lower<'k, 'm> {
             Space::Local if !self.entry => {
                 let to = self.temporary(Width::Long);
                 self.emit(isa::movement::LOCAL_ADDRESS, Class::Move, &[d(to)])
-                    .imm = place.address as i64 + offset;
+                    .imm = (place.address as i64).wrapping_add(offset);
                 to
             }
             // Dynamic shared memory begins where the static one ends, which is known once the whole kernel is lowered.

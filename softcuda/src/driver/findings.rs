@@ -79,6 +79,11 @@ pub fn fault(name: &str, message: &str) {
     record("fault", &format!("{name}: {message}"), false);
 }
 
+/// A fault of softcuda itself, in the call that this thread is in.
+pub fn internal(message: &str) {
+    record("internal", &format!("{}: {message}", call()), true);
+}
+
 /// Why a call was refused, for whoever reads stderr.
 pub fn note(message: &str) {
     say(&format!("softcuda: {}: {message}\n", call()));

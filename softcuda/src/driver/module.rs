@@ -12,6 +12,7 @@ use super::occupancy::Block;
 use super::state::{Driver, driver};
 use super::stream::finish;
 use crate::module::{Kernel, Module};
+use crate::ptx::parse::head;
 
 /// A loaded module.
 pub struct Loaded {
@@ -46,34 +47,14 @@ struct Target {
     letter: Option<char>,
 }
 
-/// Reads `.version` and `.target`, which come before everything else.
-fn header(text: &str) -> (Option<(u32, u32)>, Option<Target>) {
-    let mut version = None;
-    let mut target = None;
-    for line in text.lines() {
-        let mut words = line.split([' ', '\t', ',']).filter(|word| !word.is_empty());
-        match words.next() {
-            Some(".version") => {
-                let pair = words.next().and_then(|word| word.split_once('.'));
-                version = pair
-                    .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-            }
-            Some(".target") => {
-                let word = words.next().and_then(|word| word.strip_prefix("sm_"));
-                target = word.and_then(|word| {
-                    let digits = word.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-                    let letter = word[digits.len()..].chars().next();
-                    Some(Target {
-                        sm: digits.parse().ok()?,
-                        letter,
-                    })
-                });
-                break;
-            }
-            _ => {}
-        }
-    }
-    (version, target)
+/// Reads a target's name.
+fn target(name: &str) -> Option<Target> {
+    let word = name.strip_prefix("sm_")?;
+    let digits = word.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+    Some(Target {
+        sm: digits.parse().ok()?,
+        letter: word[digits.len()..].chars().next(),
+    })
 }
 
 /// Whether a device of this capability runs what was compiled for the target.
@@ -129,12 +110,10 @@ pub fn load(image: Image<'_>) -> Result<u64, (Code, String)> {
             format!("the PTX text is not UTF-8: {error}"),
         )
     })?;
-    let (version, target) = header(text);
-    let (Some(version), Some(target)) = (version, target) else {
-        return Err(refuse(
-            Code::INVALID_PTX,
-            "the text has no .version and .target, so it is not PTX".to_string(),
-        ));
+    let head = head(text).map_err(|error| refuse(Code::INVALID_PTX, error.to_string()))?;
+    let (version, Some(target)) = (head.version, target(&head.target)) else {
+        let why = format!("{} is no target", head.target);
+        return Err(refuse(Code::INVALID_PTX, why));
     };
     let newest = driver.config.newest_ptx();
     if version > newest {
@@ -337,14 +316,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_is_read() {
-        let text = "//\n.version 8.7\n.target sm_90a, texmode_independent\n.address_size 64\n";
-        let target = Target {
-            sm: 90,
-            letter: Some('a'),
-        };
-        assert_eq!(header(text), (Some((8, 7)), Some(target)));
-        assert_eq!(header("nonsense"), (None, None));
+    fn targets_are_read() {
+        let with = |sm, letter| Some(Target { sm, letter });
+        assert_eq!(target("sm_90a"), with(90, Some('a')));
+        assert_eq!(target("sm_80"), with(80, None));
+        assert_eq!(target("nonsense"), None);
     }
 
     #[test]

@@ -187,7 +187,11 @@ pub fn call(name: &'static str, body: impl FnOnce() -> Result<(), Code>) -> i32 
         Ok(Ok(())) => Code::SUCCESS.0,
         Ok(Err(code)) => code.0,
         Err(_) => {
-            findings::note("a fault of softcuda itself, see above");
+            findings::internal("a fault of softcuda itself, see above");
+            // Nothing that follows in this context can be trusted.
+            if let (Ok(mut driver), Some(context)) = (driver(), current()) {
+                driver.kill(context, Code::UNKNOWN);
+            }
             Code::UNKNOWN.0
         }
     }
@@ -368,5 +372,21 @@ impl Driver {
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ mixed >> 31) % bound as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::context;
+
+    #[test]
+    fn a_fault_of_softcuda_itself_ends_the_context() {
+        assert_eq!(call("init", || init(0)), 0);
+        let context = context::create(0, 0).unwrap();
+        assert_eq!(call("before", context::need_context), 0);
+        let fault = || panic!("meant: a test of what a panic leaves behind");
+        assert_eq!(call("fault", fault), Code::UNKNOWN.0);
+        assert_eq!(driver().unwrap().alive(context), Err(Code::UNKNOWN));
     }
 }

@@ -73,7 +73,6 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     // Both addresses with all their bytes added: one constant of the instruction is not enough for two.
     let to = full(l, to);
     let from = full(l, from);
-    let _ = d;
     let proto = l.emit(copy, Class::Async, &[u(to), u(from), u(source)]);
     proto.imm = size as i64;
     proto.bytes = ignore as u8;

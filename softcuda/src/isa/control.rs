@@ -140,11 +140,14 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
     let Operand::Name(name) = name else {
         return Err(l.unknown(i));
     };
-    let mut places = |list: &[&Operand]| -> Result<Vec<u32>> {
+    // Where each is in local memory, and its size.
+    let mut places = |list: &[&Operand]| -> Result<Vec<(u32, u32)>> {
         list.iter()
             .map(|operand| match operand {
                 Operand::Name(name) => match l.place(name) {
-                    Some(place) if place.space == Space::Local => Ok(place.address as u32),
+                    Some(place) if place.space == Space::Local => {
+                        Ok((place.address as u32, place.bytes as u32))
+                    }
                     _ => Err(l.error(format!("{name} is not a parameter"))),
                 },
                 _ => {
@@ -154,10 +157,22 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             .collect()
     };
     let (arguments, results) = (places(&arguments)?, places(&results)?);
-    // Numbers of arguments and results, then where the caller has them; where the callee has them is the callee's to say.
+    // Numbers of arguments and results, then where the caller has them; where the callee has them is the callee's to say. Then
+    // their sizes, which a call through a pointer compares when it knows its callee.
     let mut extra = vec![arguments.len() as u32, results.len() as u32];
-    extra.extend(&arguments);
-    extra.extend(&results);
+    let all = || arguments.iter().chain(&results);
+    extra.extend(all().map(|place| place.0));
+    extra.extend(all().map(|place| place.1));
+    // The callee of a function that is built in reads so many bytes of each argument.
+    let built_in = |l: &Lower, sizes: &[u32]| -> Result<Vec<u32>> {
+        match all().zip(sizes).find(|(place, bytes)| place.1 < **bytes) {
+            None => Ok(all().map(|place| place.0).collect()),
+            Some((place, bytes)) => Err(l.error(format!(
+                "{name} takes {bytes} bytes where {} are given",
+                place.1
+            ))),
+        }
+    };
     if let Some(pointer) = l.register_named(name) {
         l.call_anything();
         let pointer = Arg::Reg(pointer);
@@ -167,12 +182,13 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
     }
     match (name.as_str(), arguments.len(), results.len()) {
         ("vprintf", 2, 1) => {
-            l.emit(print_exec, Class::Control, &[]).extra =
-                vec![arguments[0], arguments[1], results[0]];
+            let places = built_in(l, &[8, 8, 4])?;
+            l.emit(print_exec, Class::Control, &[]).extra = places;
             return Ok(());
         }
         ("__assertfail", 5, 0) => {
-            l.emit(assert_exec, Class::Control, &[]).extra = arguments;
+            let places = built_in(l, &[8, 8, 4, 8])?;
+            l.emit(assert_exec, Class::Control, &[]).extra = places;
             return Ok(());
         }
         _ => {}
@@ -191,6 +207,13 @@ fn call(l: &mut Lower, i: &Instruction) -> Result<()> {
             arguments.len(),
             results.len()
         )));
+    }
+    for ((_, given), (_, taken)) in all().zip(params.iter().chain(&returns)) {
+        if given != taken {
+            return Err(l.error(format!(
+                "{name} has a parameter or result of {taken} bytes where {given} are given"
+            )));
+        }
     }
     let proto = l.emit(call_exec, Class::Control, &[]);
     proto.extra = extra;
@@ -305,7 +328,7 @@ unsafe fn call_pointer(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     let Some(function) = code
         .functions
         .iter()
-        .position(|function| function.address == pointers[first])
+        .position(|function| function.address != 0 && function.address == pointers[first])
     else {
         let text = format!("calls {:#x}, which is not a function", pointers[first]);
         return w.fail(FaultKind::LaunchFailed, first as u32, &text);
@@ -315,6 +338,19 @@ unsafe fn call_pointer(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
     if (callee.params.len() as u32, callee.results.len() as u32) != (arguments, results) {
         let text = format!(
             "calls {} with {arguments} arguments and {results} results",
+            callee.name
+        );
+        return w.fail(FaultKind::LaunchFailed, first as u32, &text);
+    }
+    let sizes = &code.wide[i.more as usize + 2 + (arguments + results) as usize..];
+    let taken = callee.params.iter().chain(&callee.results);
+    if let Some((given, (_, taken))) = sizes
+        .iter()
+        .zip(taken)
+        .find(|(given, taken)| **given != taken.1)
+    {
+        let text = format!(
+            "calls {}, which has a parameter or result of {taken} bytes, with {given} bytes",
             callee.name
         );
         return w.fail(FaultKind::LaunchFailed, first as u32, &text);

@@ -41,7 +41,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<(), Load
         "atom" | "red" => atomic::lower(l, op, i),
         "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" => warp::lower(l, op, i),
         "bar" | "barrier" | "membar" | "fence" => barrier::lower(l, op, i),
-        "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "brkpt" | "nanosleep" | "pmevent"
+        "bra" | "brx" | "call" | "ret" | "exit" | "trap" | "nanosleep" | "pmevent"
         | "griddepcontrol" | "setmaxnreg" => control::lower(l, op, i),
         "mma" | "ldmatrix" | "stmatrix" | "movmatrix" => tensor::lower(l, op, i),
         "cp" => asynchronous::lower(l, op, i),

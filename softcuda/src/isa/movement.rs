@@ -4,8 +4,8 @@ use crate::code::lower::{Arg, Lower, Place as Where, Width, d, u, window};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Constant, Instr, NO_ROW};
 use crate::machine::access::{
-    Failed, Generic, Global, LOCAL_WINDOW, Local, Ordered, PARAM_WINDOW, Param, Place,
-    SHARED_WINDOW, SharedMemory, WINDOW, contiguous, lanes,
+    Generic, Global, LOCAL_WINDOW, Local, Ordered, PARAM_WINDOW, Param, Place, SHARED_WINDOW,
+    SharedMemory, WINDOW, contiguous, lanes,
 };
 use crate::machine::global::Access;
 use crate::machine::rows::{Exec, Flow, LANES, Slot, binary, logic, test, unary, versions};
@@ -411,17 +411,20 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
             unreachable!("it is an address")
         };
         for (n, operand) in elements.iter().enumerate() {
-            let at = place.address as i64 + offset + n as i64 * bytes as i64;
-            if offset < 0 || offset as u64 + (n as u64 + 1) * bytes as u64 > place.bytes {
+            let inside = u64::try_from(offset)
+                .ok()
+                .and_then(|offset| offset.checked_add(n as u64 * bytes as u64))
+                .filter(|at| at.saturating_add(bytes as u64) <= place.bytes);
+            let Some(inside) = inside else {
                 return Err(l.error(format!("{} reads past the end of the parameter", i.opcode)));
-            }
+            };
             if *operand == Operand::Sink {
                 continue;
             }
             let (to, wide) = l.relaxed_dest(operand, ty)?;
             let long = Width::of(ty) == Width::Long;
             let constant = Constant::Param {
-                offset: at as u32,
+                offset: (place.address + inside) as u32,
                 bytes: bytes as u8,
                 signed: ty.signed(),
                 long,
@@ -881,15 +884,10 @@ pub fn read_string(w: &mut Warp, lane: usize, address: u64) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     loop {
         let mut byte = [0];
-        read_bytes(w, lane, address + text.len() as u64, &mut byte)?;
+        read_bytes(w, lane, address.wrapping_add(text.len() as u64), &mut byte)?;
         if byte[0] == 0 || text.len() == LONGEST {
             return Some(text);
         }
         text.push(byte[0]);
     }
-}
-
-/// Turns a failed access into the flow that ends the kernel.
-pub fn failed(_: Failed) -> Flow {
-    Flow::Fault
 }

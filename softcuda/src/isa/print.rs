@@ -3,16 +3,19 @@
 use super::movement::{read_bytes, read_string};
 use crate::machine::warp::Warp;
 
+/// Largest width and precision.
+const LONGEST: usize = 4096;
+
 /// The text of one call by one lane, and the number of its arguments; none if memory cannot be read.
 pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(Vec<u8>, u32)> {
     let mut out = Vec::new();
     let mut count = 0;
     let mut rest = format;
     let mut argument = |w: &mut Warp, bytes: u64| -> Option<u64> {
-        at = at.next_multiple_of(bytes);
+        at = at.checked_next_multiple_of(bytes)?;
         let mut value = [0; 8];
         read_bytes(w, lane, at, &mut value[..bytes as usize])?;
-        at += bytes;
+        at = at.wrapping_add(bytes);
         count += 1;
         Some(u64::from_le_bytes(value))
     };
@@ -33,7 +36,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
             rest = tail;
             let width = argument(w, 4)? as i32;
             spec.left |= width < 0;
-            spec.width = width.unsigned_abs() as usize;
+            spec.width = (width.unsigned_abs() as usize).min(LONGEST);
         } else {
             (spec.width, rest) = number(rest);
         }
@@ -41,7 +44,8 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
             rest = tail;
             if let Some((b'*', tail)) = rest.split_first() {
                 rest = tail;
-                spec.precision = usize::try_from(argument(w, 4)? as i32).ok();
+                let precision = usize::try_from(argument(w, 4)? as i32).ok();
+                spec.precision = precision.map(|precision| precision.min(LONGEST));
             } else {
                 let (precision, tail) = number(rest);
                 (spec.precision, rest) = (Some(precision), tail);
@@ -128,7 +132,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
 fn number(mut text: &[u8]) -> (usize, &[u8]) {
     let mut value = 0usize;
     while let Some((digit @ b'0'..=b'9', tail)) = text.split_first() {
-        value = (value * 10 + (digit - b'0') as usize).min(4096);
+        value = (value * 10 + (digit - b'0') as usize).min(LONGEST);
         text = tail;
     }
     (value, text)

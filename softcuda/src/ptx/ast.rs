@@ -23,8 +23,15 @@ pub struct Module {
 const FUNCTIONS: u64 = 0x40_0000_0000;
 
 impl Module {
+    /// The name of the function that `name`, which may be an alias, stands for.
+    pub fn aliased<'a>(&'a self, name: &'a str) -> &'a str {
+        let found = self.aliases.iter().find(|(alias, _)| alias == name);
+        found.map_or(name, |(_, function)| function)
+    }
+
     /// What a pointer to the function called `name` holds.
     pub fn function_address(&self, name: &str) -> Option<u64> {
+        let name = self.aliased(name);
         let defined = self
             .functions
             .iter()
@@ -190,8 +197,6 @@ pub enum Init {
     Address {
         /// What it names.
         name: String,
-        /// Written as `generic(name)`.
-        generic: bool,
         /// Bytes added.
         offset: i64,
     },
@@ -212,8 +217,6 @@ pub struct Function {
     pub params: Vec<Variable>,
     /// Limits that the code promises or asks for.
     pub limits: Limits,
-    /// `.noreturn`
-    pub noreturn: bool,
     /// Statements; none for a declaration.
     pub body: Option<Vec<Statement>>,
     /// Line of the declaration, from 1.

@@ -29,15 +29,16 @@ const MAX_NESTING: usize = 8;
 
 /// Reads a module.
 pub fn parse(text: &str) -> Result<Module, ParseError> {
-    let mut parser = Parser {
-        lexer: Lexer::new(text),
-        token: Token::End,
-        line: 1,
-        location: Location::default(),
-        padding: 0,
-    };
+    let mut parser = Parser::new(text);
     parser.advance()?;
     parser.module()
+}
+
+/// Reads `.version` and `.target` alone: what follows may be newer than this parser.
+pub fn head(text: &str) -> Result<Module, ParseError> {
+    let mut parser = Parser::new(text);
+    parser.advance()?;
+    parser.beginning()
 }
 
 type Result<T, E = ParseError> = std::result::Result<T, E>;
@@ -220,7 +221,18 @@ struct Head {
 
 // Declarations.
 impl<'a> Parser<'a> {
-    fn module(mut self) -> Result<Module> {
+    fn new(text: &'a str) -> Parser<'a> {
+        Parser {
+            lexer: Lexer::new(text),
+            token: Token::End,
+            line: 1,
+            location: Location::default(),
+            padding: 0,
+        }
+    }
+
+    /// What every module begins with.
+    fn beginning(&mut self) -> Result<Module> {
         let mut module = Module::default();
         if !self.accept_dot("version")? {
             return self.expected("`.version`");
@@ -230,6 +242,11 @@ impl<'a> Parser<'a> {
             return self.expected("`.target`");
         }
         (module.target, module.sm) = self.target()?;
+        Ok(module)
+    }
+
+    fn module(mut self) -> Result<Module> {
+        let mut module = self.beginning()?;
         if self.accept_dot("address_size")? {
             let line = self.line;
             if self.integer("64")? != 64 {
@@ -415,7 +432,6 @@ impl<'a> Parser<'a> {
             results,
             params,
             limits: Limits::default(),
-            noreturn: false,
             body: None,
             line,
         };
@@ -448,7 +464,6 @@ impl<'a> Parser<'a> {
         match directive {
             "noreturn" if !function.entry => {
                 self.advance()?;
-                function.noreturn = true;
             }
             _ if !function.entry => return Ok(false),
             "maxntid" => limits.max_threads = Some(self.three()?),
@@ -760,7 +775,6 @@ impl<'a> Parser<'a> {
             let offset = self.offset()?;
             return Ok(Init::Address {
                 name: name.to_string(),
-                generic,
                 offset,
             });
         }

@@ -32,6 +32,8 @@ fn only_ptx_for_this_device_and_driver_loads() {
             assert_eq!(load(b"\0"), 218);
             assert_eq!(load(&ptx("8.7", "sm_80")), 0);
             assert_eq!(load(&ptx("8.7", "sm_90a")), 0);
+            let one_line = b".version 8.0 .target sm_80 .visible .entry k() { ret; }\0";
+            assert_eq!(load(one_line), 0);
             assert_eq!(load(&ptx("8.7", "sm_100")), 209);
             assert_eq!(load(&ptx("8.7", "sm_89a")), 209);
             assert_eq!(load(&ptx("8.8", "sm_80")), 222);

@@ -5,6 +5,8 @@ use softcuda::report::FaultKind;
 
 /// Functions that the kernels call.
 const FUNCTIONS: &str = "
+.global .align 1 .b8 text[6] = {37, 42, 46, 42, 102};
+.global .align 8 .b32 numbers[4] = {0x7FFFFFFF, 0x7FFFFFFF, 0, 0};
 .func (.param .b32 result) twice(.param .b32 value)
 {
     .reg .b32 %r<4>;
@@ -69,6 +71,8 @@ small:
     st.param.v2.b64 [result+16], {%rd1, %rd0};
     ret;
 }
+.func (.param .b32 result) double(.param .b32 value);
+.alias double, twice;
 .func store(.param .b64 to, .param .b32 value)
 {
     .reg .b32 %r<4>;
@@ -189,6 +193,25 @@ fn branches() -> Vec<Program> {
             }),
         ),
         program(
+            "a flag that nothing but a table of branches looks at",
+            "
+            .shared .align 4 .b32 flag;
+            setp.eq.s32 %p0, %t, 0;
+            @%p0 st.shared.u32 [flag], 0;
+            bar.sync 0;
+            setp.ge.u32 %p1, %t, 32;
+            @%p1 bra again;
+            @%p0 st.volatile.shared.u32 [flag], 1;
+            bra done;
+            again: ld.volatile.shared.u32 %r0, [flag];
+            brx.idx %r0, list;
+            list: .branchtargets again, done;
+            done: st.global.u32 [%mine], 4;
+            ",
+            Want::Words(vec![4; 64]),
+        )
+        .grid(1, 64),
+        program(
             "an index behind the end of the table",
             "
             brx.idx %t, list;
@@ -216,11 +239,69 @@ fn calls() -> Vec<Program> {
             "{{ .param .b32 argument; .param .b32 back; st.param.b32 [argument], {argument}; call.uni (back), {name}, (argument); ld.param.b32 %r0, [back]; }}"
         )
     };
+    // Prints `%*.*f` with what lies at an address.
+    let print = |what: &'static str, arguments: &str, want: Want| {
+        let body = format!(
+            "
+            mov.u64 %rd1, text;
+            cvta.global.u64 %rd1, %rd1;
+            mov.u64 %rd2, numbers;
+            cvta.global.u64 %rd2, %rd2;
+            {{ .param .b64 format; .param .b64 arguments; .param .b32 count;
+            st.param.b64 [format], %rd1;
+            st.param.b64 [arguments], {arguments};
+            call.uni (count), vprintf, (format, arguments);
+            ld.param.b32 %r0, [count]; }}
+            st.global.u32 [%mine], %r0;
+            "
+        );
+        program(what, &body, want)
+    };
     let all = vec![
         program(
             "a call",
             &format!("{}\nst.global.u32 [%mine], %r0;", one("twice", "%t")),
             each(|t| 2 * t),
+        ),
+        program(
+            "a call by another name, and through its address",
+            &format!(
+                "{}\nmov.u64 %rd1, double;\n{}\nst.global.u32 [%mine], %r0;",
+                one("double", "%t"),
+                one("%rd1", "%r0").replace("(argument)", "(argument), proto")
+                    + "\nproto: .callprototype (.param .b32 _) _ (.param .b32 _);"
+            ),
+            each(|t| 4 * t),
+        ),
+        print(
+            "a width and a precision beyond all bounds",
+            "%rd2",
+            each(|_| 3),
+        ),
+        print(
+            "arguments at the end of all addresses",
+            "-1",
+            Want::Fault(FaultKind::IllegalAddress),
+        ),
+        program(
+            "a call through no address",
+            "
+            mov.b64 %rd1, 0;
+            call %rd1, proto;
+            proto: .callprototype _;
+            ",
+            Want::Fault(FaultKind::LaunchFailed),
+        ),
+        program(
+            "a call through an address with an argument that is too small",
+            "
+            mov.u64 %rd1, twice;
+            { .param .b16 a; .param .b32 b;
+            st.param.b16 [a], 1;
+            call (b), %rd1, (a), proto; }
+            proto: .callprototype (.param .b32 _) _ (.param .b16 _);
+            ",
+            Want::Fault(FaultKind::LaunchFailed),
         ),
         program(
             "a call without .uni",

@@ -8,7 +8,8 @@ use softcuda::module::Module;
 #[track_caller]
 fn refused(instruction: &str) {
     let before = header(90)
-        + ".global .align 4 .u32 variable;\n.visible .entry kernel(.param .u64 input)\n{\n"
+        + ".global .align 4 .u32 variable;\n.func wide(.param .b64 a) { ret; }\n"
+        + ".func (.param .b32 r) narrow(.param .b64 a) { ret; }\n.visible .entry kernel(.param .u64 input)\n{\n"
         + ".reg .pred %p<8>;\n.reg .b16 %h<8>;\n.reg .b32 %r<8>;\n.reg .b64 %rd<8>;\n.shared .align 16 .b8 all[64];\n";
     let line = before.lines().count() as u32 + 1;
     let text = format!("{before}{instruction}\nret;\n}}\n");
@@ -330,6 +331,16 @@ fn operands_of_another_kind() {
         "bra nowhere;",
         "brx.idx %r0, nowhere;",
         "call.uni nobody;",
+        "{ .param .b32 a; call.uni wide, (a); }",
+        "{ .param .b64 a; .param .b64 b; call.uni (b), narrow, (a); }",
+        "{ .param .b64 f; .param .b32 a; .param .b32 r; call (r), vprintf, (f, a); }",
+        "{ .param .b64 f; .param .b64 a; .param .b16 r; call (r), vprintf, (f, a); }",
+        "{ .param .b64 m; .param .b32 n; call __assertfail, (m, m, n, n, m); }",
+        ".local .b8 much[524289];",
+        ".local .b8 half[262144]; .param .b8 more[262145];",
+        ".reg .b32 %many<1048576>;",
+        "ld.param.u32 %r0, [input+9223372036854775807];",
+        "brkpt;",
         "call.uni (%r0), nobody, (%r1);",
         "ld.param.u32 %r0, [nobody];",
         "ld.param.u32 %r0, [input+8];",
@@ -343,4 +354,23 @@ fn operands_of_another_kind() {
         "ld.global.u32 %r0, [input];",
         "ld.const.u32 %r0, [variable];",
     ]);
+}
+
+#[test]
+fn parameters_of_a_kernel() {
+    let memory = Memory::new(1 << 24).expect("device memory");
+    let kernel = |bytes: u32| {
+        let text = format!(
+            "{}.visible .entry k(.param .b8 all[{bytes}]) {{ ret; }}\n",
+            header(90)
+        );
+        Module::load(&text, &memory)
+    };
+    assert!(kernel(32764).is_ok());
+    let error = kernel(32765).err().expect("too many are refused");
+    assert_eq!(
+        error.line as usize,
+        header(90).lines().count() + 1,
+        "{error}"
+    );
 }
