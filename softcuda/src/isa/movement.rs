@@ -230,7 +230,7 @@ fn unpack(l: &mut Lower, i: &Instruction, ty: Type, to: &[Operand], from: &Opera
 pub const LOCAL_ADDRESS: Exec = local_address;
 
 unsafe fn local_address(w: &mut Warp, i: &Instr, mask: u32) -> Flow {
-    let address = w.local_base as u64 + i.imm as u64;
+    let address = (w.local_base as u64).wrapping_add_signed(i.imm);
     // SAFETY: the row is the instruction's own.
     unsafe { w.store(i.args[0], &[address; LANES], mask) };
     Flow::Next
