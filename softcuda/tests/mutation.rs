@@ -308,7 +308,7 @@ fn limit(case: &Case, ptx: &str) -> Duration {
     for variant in VARIANTS.into_iter().filter(|variant| variant.2) {
         (case.run)(&Device::new(ptx, variant));
     }
-    (20 * began.elapsed()).max(Duration::from_secs(2))
+    (20 * began.elapsed()).max(Duration::from_secs(10))
 }
 
 fn try_out(case: &Case, mutant: &Mutant, limit: Duration) -> (Caught, String) {
