@@ -150,16 +150,16 @@ fn faulty_modules_do_not_harm_the_host() {
                 params[param.offset as usize..][..bytes]
                     .copy_from_slice(&value.to_le_bytes()[..bytes]);
             }
-            let checked = random.next() % 2 == 0;
+            let checked = random.next().is_multiple_of(2);
             let options = Options {
                 threads: 1,
                 seed: u64::from(random.next() % 3),
                 checks: Checks {
                     initialised: checked,
                     shared_races: checked,
-                    global_races: checked && random.next() % 4 == 0,
+                    global_races: checked && random.next().is_multiple_of(4),
                 },
-                count: random.next() % 4 == 0,
+                count: random.next().is_multiple_of(4),
                 capability: (8, 0),
                 stack: 1024,
                 timeout: Some(Duration::from_millis(20)),
