@@ -593,7 +593,7 @@ impl<'k, 'm> Lower<'k, 'm> {
         match place.space {
             Space::Local if !self.entry => {
                 let to = self.temporary(Width::Long);
-                self.emit(isa::movement::LOCAL_ADDRESS, Class::Move, &[d(to)])
+                self.emit(isa::address::LOCAL_ADDRESS, Class::Move, &[d(to)])
                     .imm = (place.address as i64).wrapping_add(offset);
                 to
             }

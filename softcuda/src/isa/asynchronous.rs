@@ -1,7 +1,7 @@
 //! Asynchronous copies from global to shared memory. A copy lands as late as the rules allow, when it is waited for: what is read
 //! before shows what was there.
 
-use super::movement::address;
+use super::address::address;
 use crate::code::lower::{Arg, Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
@@ -80,7 +80,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 }
 
 /// An address as one 64-bit value.
-fn full(l: &mut Lower, address: super::movement::Address) -> Arg {
+fn full(l: &mut Lower, address: super::address::Address) -> Arg {
     use crate::code::lower::Width;
     use crate::machine::rows::binary;
     let mut arg = address.arg;

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::movement::{addresses, space};
+use super::address::{SHORT, addresses, space};
 use crate::code::lower::{Arg, Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
@@ -28,7 +28,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let order = op.one_of(&["relaxed", "acquire", "release", "acq_rel"]);
     op.one_of(&["cta", "cluster", "gpu", "sys"]);
     let space = space(op);
-    let policy = super::movement::cache_hint(op);
+    let policy = super::memory::cache_hint(op);
     let n = match op.one_of(&["v2", "v4", "v8"]) {
         Some("v2") => 2,
         Some("v4") => 4,
@@ -87,7 +87,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if space != Space::Shared && (ty.float() && name == "add" || wanted || last) {
         l.kernel.ordered = true;
     }
-    let at = super::movement::address(l, at, space)?;
+    let at = super::address::address(l, at, space)?;
     let elements: Vec<Operand> = l.elements(b).into_iter().cloned().collect();
     if elements.len() != n {
         return Err(l.unknown(i));
@@ -121,7 +121,7 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let proto = l.emit(exec, Class::Atomic, &slots);
     proto.inline = 1;
     proto.imm = at.offset;
-    proto.bytes = (ty.bytes() as usize * n) as u8 | if at.short { 0x80 } else { 0 };
+    proto.bytes = (ty.bytes() as usize * n) as u8 | if at.short { SHORT } else { 0 };
     if matches!(order, Some("acquire" | "acq_rel")) {
         super::barrier::emit_fence(l);
     }
@@ -242,7 +242,7 @@ unsafe fn body<P: Place + 'static, W: Word, F: Fn(W, W, W) -> W + Copy>(
     // SAFETY: pointers come from `resolve`, rows are the instruction's own.
     unsafe {
         let addresses = addresses(w, i);
-        let bytes = (i.bytes & 0x7F) as u32;
+        let bytes = (i.bytes & !SHORT) as u32;
         if TypeId::of::<P>() == TypeId::of::<Generic>()
             && let Some(lane) =
                 lanes(mask).find(|&l| addresses[l].wrapping_sub(LOCAL_WINDOW) < WINDOW)

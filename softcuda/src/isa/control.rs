@@ -1,7 +1,6 @@
 //! Branches, calls, returns.
 
-use super::movement::{local_bytes, read_string};
-use super::print;
+use super::print::{self, local_bytes, read_string};
 use crate::code::Class;
 use crate::code::Instr;
 use crate::code::lower::{Arg, Control, Lower, signature, u};

@@ -2,6 +2,7 @@
 //!
 //! A form that no family knows is refused at load: a silent guess would be the worst fault.
 
+pub mod address;
 pub mod arithmetic;
 pub mod asynchronous;
 pub mod atomic;
@@ -11,6 +12,7 @@ pub mod control;
 pub mod convert;
 pub mod float;
 pub mod logic;
+pub mod memory;
 pub mod movement;
 pub mod print;
 pub mod special;
@@ -36,8 +38,10 @@ pub fn lower(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<(), Load
         }
         "setp" | "set" | "selp" | "slct" => compare::lower(l, op, i),
         "cvt" => convert::lower(l, op, i),
-        "mov" | "ld" | "ldu" | "st" | "cvta" | "isspacep" | "prefetch" | "prefetchu"
-        | "discard" | "applypriority" | "createpolicy" => movement::lower(l, op, i),
+        "mov" => movement::lower(l, op, i),
+        "ld" | "ldu" | "st" | "prefetch" | "prefetchu" | "discard" | "applypriority"
+        | "createpolicy" => memory::lower(l, op, i),
+        "cvta" | "isspacep" => address::lower(l, op, i),
         "atom" | "red" => atomic::lower(l, op, i),
         "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" => warp::lower(l, op, i),
         "bar" | "barrier" | "membar" | "fence" => barrier::lower(l, op, i),

@@ -1,10 +1,10 @@
 //! `printf` from a kernel: C's conversions over arguments that lie one after the other in memory, each at its own alignment.
 
-use super::movement::{read_bytes, read_string};
+use crate::machine::access::{LOCAL_WINDOW, SHARED_WINDOW, WINDOW};
 use crate::machine::warp::Warp;
 
 /// Largest width and precision.
-const LONGEST: usize = 4096;
+const WIDEST: usize = 4096;
 
 /// The text of one call by one lane, and the number of its arguments; none if memory cannot be read.
 pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(Vec<u8>, u32)> {
@@ -36,7 +36,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
             rest = tail;
             let width = argument(w, 4)? as i32;
             spec.left |= width < 0;
-            spec.width = (width.unsigned_abs() as usize).min(LONGEST);
+            spec.width = (width.unsigned_abs() as usize).min(WIDEST);
         } else {
             (spec.width, rest) = number(rest);
         }
@@ -45,7 +45,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
             if let Some((b'*', tail)) = rest.split_first() {
                 rest = tail;
                 let precision = usize::try_from(argument(w, 4)? as i32).ok();
-                spec.precision = precision.map(|precision| precision.min(LONGEST));
+                spec.precision = precision.map(|precision| precision.min(WIDEST));
             } else {
                 let (precision, tail) = number(rest);
                 (spec.precision, rest) = (Some(precision), tail);
@@ -132,7 +132,7 @@ pub fn format(w: &mut Warp, lane: usize, format: &[u8], mut at: u64) -> Option<(
 fn number(mut text: &[u8]) -> (usize, &[u8]) {
     let mut value = 0usize;
     while let Some((digit @ b'0'..=b'9', tail)) = text.split_first() {
-        value = (value * 10 + (digit - b'0') as usize).min(LONGEST);
+        value = (value * 10 + (digit - b'0') as usize).min(WIDEST);
         text = tail;
     }
     (value, text)
@@ -295,4 +295,60 @@ fn hexadecimal(value: f64) -> String {
     let digits = digits.trim_end_matches('0');
     let dot = if digits.is_empty() { "" } else { "." };
     format!("0x{lead}{dot}{digits}p{power:+}")
+}
+
+/// `N` bytes of the lane's local memory at `offset` of the current frame.
+pub fn local_bytes<const N: usize>(w: &Warp, lane: usize, offset: u32) -> [u8; N] {
+    let at = lane * w.local_stride as usize + (w.local_base + offset) as usize;
+    let base: *const u8 = w.local.as_ptr().cast();
+    // SAFETY: the offset is that of a variable of the frame, whose memory is there.
+    unsafe { base.add(at).cast::<[u8; N]>().read_unaligned() }
+}
+
+/// Reads memory at a generic address as lane `lane` sees it; none if it is not there.
+pub fn read_bytes(w: &mut Warp, lane: usize, address: u64, into: &mut [u8]) -> Option<()> {
+    let bytes = into.len() as u64;
+    let pointer: *const u8 = if address.wrapping_sub(LOCAL_WINDOW) < WINDOW {
+        let offset = address - LOCAL_WINDOW;
+        if offset + bytes > w.local_stride as u64 {
+            return None;
+        }
+        let base: *const u8 = w.local.as_ptr().cast();
+        base.wrapping_add(lane * w.local_stride as usize + offset as usize)
+    } else {
+        // SAFETY: no other reference to the block is in use.
+        let block = unsafe { w.block() };
+        if address.wrapping_sub(SHARED_WINDOW) < WINDOW {
+            let offset = address - SHARED_WINDOW;
+            if offset + bytes > block.bytes as u64 {
+                return None;
+            }
+            block.base().wrapping_add(offset as usize)
+        } else {
+            let (_, end) = block.launch().view.find(address)?;
+            if address + bytes > end {
+                return None;
+            }
+            address as *const u8
+        }
+    };
+    // SAFETY: the range was just checked.
+    unsafe { std::ptr::copy_nonoverlapping(pointer, into.as_mut_ptr(), into.len()) };
+    Some(())
+}
+
+/// Longest string that is read.
+const LONGEST: usize = 1 << 16;
+
+/// A string at a generic address, without its end.
+pub fn read_string(w: &mut Warp, lane: usize, address: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        read_bytes(w, lane, address.wrapping_add(text.len() as u64), &mut byte)?;
+        if byte[0] == 0 || text.len() == LONGEST {
+            return Some(text);
+        }
+        text.push(byte[0]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Tensor-core operations and the loads that feed them.
 
-use super::movement::{address, addresses};
+use super::address::{SHORT, address, addresses};
 use crate::code::lower::{Lower, d, u};
 use crate::code::opcode::Opcode;
 use crate::code::{Class, Instr, NO_ROW};
@@ -231,7 +231,7 @@ fn matrices(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     );
     proto.inline = 1;
     proto.imm = at.offset;
-    proto.bytes = count as u8 | if at.short { 0x80 } else { 0 };
+    proto.bytes = count as u8 | if at.short { SHORT } else { 0 };
     Ok(())
 }
 
@@ -248,7 +248,7 @@ unsafe fn load_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: u
     if let Some(flow) = whole(w, mask) {
         return flow;
     }
-    let count = (i.bytes & 0x7F) as usize;
+    let count = (i.bytes & !SHORT) as usize;
     // SAFETY: the rows are the instruction's own, pointers come from `resolve`.
     unsafe {
         let at = addresses(w, i);
@@ -288,7 +288,7 @@ unsafe fn store_matrices<const TRANSPOSED: bool>(w: &mut Warp, i: &Instr, mask: 
     if let Some(flow) = whole(w, mask) {
         return flow;
     }
-    let count = (i.bytes & 0x7F) as usize;
+    let count = (i.bytes & !SHORT) as usize;
     // SAFETY: the rows are the instruction's own, pointers come from `resolve`.
     unsafe {
         let at = addresses(w, i);
