@@ -1,18 +1,32 @@
 """Compiles kernels with Triton and stores their PTX under softcuda/tests/foreign: code of a compiler that is not nvcc, proven on
 hardware by its users. Needs no GPU.
 
-    python3 -m venv venv && venv/bin/pip install torch==2.15.0 triton==3.9.0
-    venv/bin/python softcuda/scripts/make_triton_ptx.py
+    python3 softcuda/scripts/make_triton_ptx.py
+
+Without Triton it installs it, with pip, in an environment under target/ (some gigabytes: Triton needs torch).
 
 triton.json says how to launch each: file, entry, target, threads, shared bytes, and the arguments in order. Triton adds two of its
 own at the end, pointers to scratch memory that these kernels do not use. Line tables are dropped: they name this machine's files.
 """
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
-import triton
+try:
+    import triton
+except ImportError:
+    ENVIRONMENT = pathlib.Path(__file__).resolve().parents[2] / "target" / "triton"
+    PYTHON = ENVIRONMENT / "bin" / "python"
+    if pathlib.Path(sys.prefix) == ENVIRONMENT:
+        raise
+    subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+    subprocess.run([PYTHON, "-m", "pip", "install", "-q", "torch==2.15.0", "triton==3.9.0"], check=True)
+    os.execv(PYTHON, [PYTHON, __file__, *sys.argv[1:]])
+
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
