@@ -56,8 +56,8 @@ impl Slot for u64 {
 pub enum Isa {
     /// Whatever the compiler's baseline is.
     Baseline,
-    /// AVX2 with FMA and half-precision conversions. (Rows are four of its vectors; with the two of AVX-512 the loops are hardly
-    /// faster, and the crate takes half as long again to build.)
+    /// AVX2 with FMA and half-precision conversions. (A version for AVX-512 would be half as much code again to build, of loops
+    /// that are as long as the call around them.)
     Avx2,
 }
 
