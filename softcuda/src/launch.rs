@@ -1,6 +1,7 @@
 //! One launch of a kernel: a grid of blocks over the host's threads.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -118,19 +119,20 @@ pub fn launch(
     let mut constants = constants(code, params, shared_bytes as u64);
     let constants = Constants(constants.as_mut_ptr().cast());
     let blocks = grid.blocks.iter().map(|&n| n as u64).product::<u64>();
-    let queue = Queue {
-        next: AtomicU64::new(0),
-        blocks,
-        seed: options.seed,
-        failed: AtomicU64::new(u64::MAX),
-        fault: Mutex::new(None),
-    };
     // Atomics whose outcome depends on the order of blocks: in order, on one thread, so that it is always the same.
     let one = code.ordered || options.checks.global_races;
     let threads = if one {
         1
     } else {
         options.threads.clamp(1, blocks.max(1) as usize)
+    };
+    let queue = Queue {
+        next: AtomicU64::new(0),
+        blocks,
+        run: (blocks / (16 * threads as u64)).clamp(1, 16),
+        seed: options.seed,
+        failed: AtomicU64::new(u64::MAX),
+        fault: Mutex::new(None),
     };
     let work = || {
         let mut worker = Worker::new(code.instrs.len());
@@ -201,6 +203,9 @@ unsafe impl Sync for Constants {}
 struct Queue {
     next: AtomicU64,
     blocks: u64,
+    /// Blocks that a thread takes at a time. Neighbours work on neighbouring memory: by the same thread, the host's caches do not
+    /// pass it back and forth.
+    run: u64,
     /// 0: blocks in order.
     seed: u64,
     /// Place in the order of the first block that failed.
@@ -209,10 +214,15 @@ struct Queue {
 }
 
 impl Queue {
-    /// The next block: its place in the order and its index. None that comes after one that failed.
-    fn take(&self) -> Option<(u64, u64)> {
-        let place = self.next.fetch_add(1, Ordering::Relaxed);
-        if place >= self.blocks || place > self.failed.load(Ordering::Relaxed) {
+    /// The next block of a thread's run of blocks, which is begun anew when it is spent: its place in the order and its index. None that
+    /// comes after one that failed.
+    fn take(&self, run: &mut Range<u64>) -> Option<(u64, u64)> {
+        if run.is_empty() {
+            let start = self.next.fetch_add(self.run, Ordering::Relaxed);
+            *run = start..start.saturating_add(self.run).min(self.blocks);
+        }
+        let place = run.next()?;
+        if place > self.failed.load(Ordering::Relaxed) {
             return None;
         }
         let block = match self.seed {
@@ -247,6 +257,7 @@ fn run_blocks<const COUNT: bool>(
     // Blocks that spin, oldest first; and one to use again.
     let mut resident: VecDeque<Box<Block>> = VecDeque::new();
     let mut spare: Option<Box<Block>> = None;
+    let mut run = 0..0;
     let limit = if shared.grid.cooperative {
         usize::MAX
     } else {
@@ -254,7 +265,7 @@ fn run_blocks<const COUNT: bool>(
     };
     loop {
         let fresh = if resident.len() < limit {
-            queue.take()
+            queue.take(&mut run)
         } else {
             None
         };
