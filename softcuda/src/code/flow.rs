@@ -15,11 +15,6 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The block that holds an instruction.
-    pub fn block_of(&self, instruction: usize) -> usize {
-        self.starts.partition_point(|start| *start <= instruction) - 1
-    }
-
     /// One past the last instruction of a block.
     pub fn end(&self, block: usize, instructions: usize) -> usize {
         self.starts.get(block + 1).copied().unwrap_or(instructions)

@@ -149,18 +149,30 @@ fn joined(op: &mut Opcode) -> Option<Exec> {
     })
 }
 
+/// The destination of setp and set, the predicate that the comparison is joined with, and what [`compared`] gives.
+fn joined_operands<'i>(
+    l: &mut Lower,
+    op: &mut Opcode,
+    i: &'i Instruction,
+    ty: Type,
+    join: bool,
+) -> Result<(&'i Operand, Option<Arg>, Arg, Option<Arg>)> {
+    let (to, a, b, c) = match &i.operands[..] {
+        [to, a, b] if !join => (to, a, b, None),
+        [to, a, b, c] if join => (to, a, b, Some(c)),
+        _ => return Err(l.unknown(i)),
+    };
+    let c = c.map(|c| l.source(c, Type::Pred)).transpose()?;
+    let (low, high) = compared(l, op, i, ty, a, b)?;
+    Ok((to, c, low, high))
+}
+
 fn setp(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let Some(ty) = op.only() else {
         return Err(l.unknown(i));
     };
     let join = joined(op);
-    let (to, a, b, c) = match &i.operands[..] {
-        [to, a, b] if join.is_none() => (to, a, b, None),
-        [to, a, b, c] if join.is_some() => (to, a, b, Some(c)),
-        _ => return Err(l.unknown(i)),
-    };
-    let c = c.map(|c| l.source(c, Type::Pred)).transpose()?;
-    let (low, high) = compared(l, op, i, ty, a, b)?;
+    let (to, c, low, high) = joined_operands(l, op, i, ty, join.is_some())?;
     let (p, q) = match (to, high) {
         (Operand::Sink, _) => (l.temporary(Width::Pred), None),
         _ => l.pair(to)?,
@@ -198,13 +210,7 @@ fn set(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         return Err(l.unknown(i));
     };
     let join = joined(op);
-    let (to, a, b, c) = match &i.operands[..] {
-        [to, a, b] if join.is_none() => (to, a, b, None),
-        [to, a, b, c] if join.is_some() => (to, a, b, Some(c)),
-        _ => return Err(l.unknown(i)),
-    };
-    let c = c.map(|c| l.source(c, Type::Pred)).transpose()?;
-    let (low, high) = compared(l, op, i, ty, a, b)?;
+    let (to, c, low, high) = joined_operands(l, op, i, ty, join.is_some())?;
     let mut preds = vec![low];
     preds.extend(high);
     if let (Some(exec), Some(c)) = (join, c) {

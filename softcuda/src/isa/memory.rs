@@ -85,6 +85,15 @@ pub fn cache_hint(op: &mut Opcode) -> bool {
     hint
 }
 
+/// Number and type of the elements that an access moves.
+fn elements_of(l: &Lower, op: &mut Opcode, i: &Instruction) -> Result<(usize, Type)> {
+    let n = vector(op);
+    match op.only() {
+        Some(ty) if !matches!(ty, Type::Pred | Type::B128) && fits(l, ty, n) => Ok((n, ty)),
+        _ => Err(l.unknown(i)),
+    }
+}
+
 /// Whether the device of the module has vectors of this size: 16 bytes, 32 from sm_100 on.
 fn fits(l: &Lower, ty: Type, n: usize) -> bool {
     let bytes = n as u64 * ty.bytes();
@@ -119,13 +128,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     if space == Space::Global {
         op.flag("nc");
     }
-    let n = vector(op);
-    let Some(ty) = op.only() else {
-        return Err(l.unknown(i));
-    };
-    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
-        return Err(l.unknown(i));
-    }
+    let (n, ty) = elements_of(l, op, i)?;
     let (to, from) = match (cache_hint(op), &i.operands[..]) {
         (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),
@@ -245,13 +248,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
 fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
-    let n = vector(op);
-    let Some(ty) = op.only() else {
-        return Err(l.unknown(i));
-    };
-    if matches!(ty, Type::Pred | Type::B128) || !fits(l, ty, n) {
-        return Err(l.unknown(i));
-    }
+    let (n, ty) = elements_of(l, op, i)?;
     let (to, from) = match (cache_hint(op), &i.operands[..]) {
         (false, [to, from]) | (true, [to, from, _]) => (to, from),
         _ => return Err(l.unknown(i)),

@@ -236,11 +236,6 @@ impl Block {
         self.launch().options.stack
     }
 
-    /// Warps of the block.
-    pub fn warp_count(&self) -> u32 {
-        self.done.len() as u32
-    }
-
     /// Appends to what `printf` wrote.
     pub fn print(&mut self, text: &[u8]) {
         self.text.extend_from_slice(text);

@@ -199,7 +199,7 @@ pub struct Warp {
     pub waiting: Option<BarrierWait>,
     /// Why the kernel ends.
     pub fault: Option<(FaultKind, String)>,
-    /// Instructions executed since the kernel began, for reports of endless loops.
+    /// What the clock registers show: time slices used up and reads of a clock so far.
     pub steps: u64,
 }
 
