@@ -81,8 +81,10 @@ impl Error {
             Error::Config(_) | Error::Usage { .. } => USAGE,
             Error::Files(e) => e.exit_code(),
             Error::Text(_) | Error::Workload(_) | Error::Retrieve(_) => BAD_DATA,
-            Error::Backend(BackendError::OutOfMemory { .. })
-            | Error::Objective(ObjectiveError::Backend(BackendError::OutOfMemory { .. })) => USAGE,
+            Error::Backend(e) | Error::Objective(ObjectiveError::Backend(e)) => match e {
+                BackendError::OutOfMemory { .. } | BackendError::Unavailable { .. } => USAGE,
+                BackendError::Device { .. } => FAILURE,
+            },
             Error::Objective(_) | Error::Dump(_) | Error::Picture(_) => FAILURE,
             Error::Synth(SynthError::Setting(_)) => USAGE,
             Error::Synth(SynthError::Shard(e)) => e.exit_code(),

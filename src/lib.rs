@@ -18,6 +18,7 @@ pub mod ops;
 pub mod optim;
 pub mod report;
 pub mod rng;
+pub mod selfcheck;
 pub mod shard;
 pub mod synth;
 pub mod text;

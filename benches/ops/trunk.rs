@@ -87,6 +87,7 @@ fn linear_backward(k: usize, n: usize, act: Act) -> Case {
                 None,
                 &mut scratch,
                 dx,
+                None,
                 &mut dw,
                 &mut db,
             );

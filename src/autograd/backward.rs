@@ -277,6 +277,7 @@ impl Backward {
             scratch,
             dx,
             accumulate,
+            below: None,
             dw: w.grad(),
             db: b.grad(),
         });

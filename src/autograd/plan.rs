@@ -55,6 +55,8 @@ pub struct Virtual {
     pub len: usize,
     /// Its class.
     pub usage: Usage,
+    /// Whether it is kept in single precision, in [`Space::Wide`].
+    pub wide: bool,
     /// Whether it must survive to the end of the forward pass, for the host to read.
     pub pinned: bool,
 }
@@ -68,6 +70,8 @@ pub struct Plan {
     pub backward: Vec<Call>,
     /// Elements of the arena.
     pub arena: usize,
+    /// Elements of the space of row statistics.
+    pub wide: usize,
     /// Elements that would be needed without sharing over time, by class.
     pub unshared: [usize; 3],
     /// The place of each virtual buffer.
@@ -85,7 +89,9 @@ impl Plan {
         buffers: &[Virtual],
     ) -> Result<Self, PlanError> {
         let lifetimes = lifetimes(&mut forward, &mut backward, buffers)?;
-        let (places, arena) = place(buffers, &lifetimes);
+        let mut places = vec![NOWHERE; buffers.len()];
+        let arena = place(buffers, &lifetimes, Space::Arena, &mut places);
+        let wide = place(buffers, &lifetimes, Space::Wide, &mut places);
         for call in forward.iter_mut().chain(&mut backward) {
             call.visit(&mut |f, _| {
                 if f.space == Space::Virtual {
@@ -106,6 +112,7 @@ impl Plan {
             forward,
             backward,
             arena,
+            wide,
             unshared,
             places,
             lifetimes,
@@ -172,20 +179,27 @@ fn check_disjoint(at: usize, call: &mut Call) -> Result<(), PlanError> {
     }
 }
 
-fn place(buffers: &[Virtual], lives: &[Option<[usize; 2]>]) -> (Vec<Floats>, usize) {
-    let mut order: Vec<usize> = (0..buffers.len()).filter(|&i| lives[i].is_some()).collect();
+/// The place of a buffer that nothing uses.
+const NOWHERE: Floats = Floats {
+    space: Space::Arena,
+    offset: 0,
+    len: 0,
+};
+
+/// Places the buffers that belong to `space`; returns the elements it takes.
+fn place(
+    buffers: &[Virtual],
+    lives: &[Option<[usize; 2]>],
+    space: Space,
+    places: &mut [Floats],
+) -> usize {
+    let mut order: Vec<usize> = (0..buffers.len())
+        .filter(|&i| lives[i].is_some() && buffers[i].wide == (space == Space::Wide))
+        .collect();
     // Ties by number, so that the layout is the same on every run.
     order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].len), i));
-    let mut places = vec![
-        Floats {
-            space: Space::Arena,
-            offset: 0,
-            len: 0
-        };
-        buffers.len()
-    ];
     let mut placed: Vec<usize> = Vec::new();
-    let mut arena = 0;
+    let mut end = 0;
     for &i in &order {
         let Some(life) = lives[i] else { continue };
         let mut busy: Vec<(usize, usize)> = placed
@@ -208,14 +222,14 @@ fn place(buffers: &[Virtual], lives: &[Option<[usize; 2]>]) -> (Vec<Floats>, usi
             offset = offset.max(to);
         }
         places[i] = Floats {
-            space: Space::Arena,
+            space,
             offset,
             len: buffers[i].len,
         };
-        arena = arena.max(offset + need);
+        end = end.max(offset + need);
         placed.push(i);
     }
-    (places, arena)
+    end
 }
 
 #[cfg(test)]
@@ -229,6 +243,7 @@ mod tests {
             label: "b".into(),
             len,
             usage: Usage::Activation,
+            wide: false,
             pinned: false,
         }
     }

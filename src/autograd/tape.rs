@@ -125,6 +125,7 @@ impl Tape {
             label: label.to_owned(),
             len,
             usage,
+            wide: false,
             pinned: false,
         });
         Floats {
@@ -132,6 +133,13 @@ impl Tape {
             offset: self.buffers.len() - 1,
             len,
         }
+    }
+
+    /// A buffer that stays in single precision on every device.
+    fn wide(&mut self, label: &str, len: usize, usage: Usage) -> Floats {
+        let place = self.buffer(label, len, usage);
+        self.buffers[place.offset].wide = true;
+        place
     }
 
     fn tensor(&mut self, label: &str, rows: Rows, cols: usize, grad: bool) -> Tensor {
@@ -244,7 +252,7 @@ impl Tape {
             "{label}: keys and values are [rows, 2C]"
         );
         let out = self.tensor(label, q_rows, c, true);
-        let lse = self.buffer(
+        let lse = self.wide(
             &format!("{label}.lse"),
             q_rows.cap() * heads,
             Usage::Activation,
@@ -277,7 +285,7 @@ impl Tape {
     pub fn layernorm(&mut self, label: &str, x: Tensor, w: Param, b: Param, eps: f32) -> Tensor {
         let (rows, c) = (self.info(x).rows, self.info(x).cols);
         let y = self.tensor(label, rows, c, true);
-        let stats = self.buffer(&format!("{label}.stats"), rows.cap() * 2, Usage::Activation);
+        let stats = self.wide(&format!("{label}.stats"), rows.cap() * 2, Usage::Activation);
         self.forward.push(Call::LayernormForward {
             rows,
             c,
@@ -401,7 +409,7 @@ impl Tape {
         scale: Floats,
     ) {
         let (rows, c) = (self.info(h).rows, self.info(h).cols);
-        let lse = self.buffer("masked_ce.lse", rows.cap(), Usage::Activation);
+        let lse = self.wide("masked_ce.lse", rows.cap(), Usage::Activation);
         let scratch = self.ce_scratch(rows, c, bias.0.len);
         self.forward.push(Call::MaskedCeForward {
             rows,
@@ -431,7 +439,7 @@ impl Tape {
             c,
             vocab,
         };
-        self.buffer("masked_ce.scratch", shape.scratch_len(), Usage::Scratch)
+        self.wide("masked_ce.scratch", shape.scratch_len(), Usage::Scratch)
     }
 
     /// The loss of regenerated patches against the image; see [`Tape::masked_ce`] for `sums`, `scale`.

@@ -60,6 +60,7 @@ pub enum Call {
         scratch: Option<Floats>,
         dx: Option<Floats>,
         accumulate: bool,
+        below: Option<Floats>,
         dw: Floats,
         db: Floats,
     },
@@ -319,6 +320,36 @@ pub enum Call {
         dtext: Floats,
         dlog_inv_tau: Floats,
     },
+    PooledStore {
+        from: Rows,
+        c: usize,
+        pooled: Floats,
+        images: Floats,
+        texts: Floats,
+    },
+    PooledFetch {
+        from: Rows,
+        c: usize,
+        images: Floats,
+        texts: Floats,
+        pooled: Floats,
+    },
+    /// All gradients of parameters = 0.
+    ZeroGrads,
+    /// `norm` = the Euclidean norm of all gradients of parameters.
+    GradNorm { norm: Floats },
+    Judge {
+        weights: Vec<f32>,
+        totals: Floats,
+        norm: Floats,
+        verdict: Floats,
+    },
+    /// One AdamW update of all parameters, unless `verdict` forbids it.
+    AdamW { verdict: Floats },
+    /// `ema = decay * ema + (1 - decay) * w` for all parameters, unless `verdict` forbids it.
+    Average { verdict: Floats },
+    /// `param = min(param, max)`.
+    Clamp { param: Floats, max: f32 },
     /// `dst = src`, or `dst += src`.
     Copy {
         rows: Rows,
@@ -360,6 +391,14 @@ impl Call {
             Call::BceBackward { .. } => "bce_bwd",
             Call::ContrastiveForward { .. } => "contrastive_fwd",
             Call::ContrastiveBackward { .. } => "contrastive_bwd",
+            Call::PooledStore { .. } => "pooled_store",
+            Call::PooledFetch { .. } => "pooled_fetch",
+            Call::ZeroGrads => "zero_grads",
+            Call::GradNorm { .. } => "grad_norm",
+            Call::Judge { .. } => "judge",
+            Call::AdamW { .. } => "adamw",
+            Call::Average { .. } => "average",
+            Call::Clamp { .. } => "clamp",
             Call::Copy { .. } => "copy",
             Call::Zero { .. } => "zero",
         }
@@ -395,6 +434,7 @@ impl Call {
                 scratch,
                 dx,
                 accumulate,
+                below,
                 dw,
                 db,
                 ..
@@ -403,6 +443,7 @@ impl Call {
                 see(w, Read);
                 see(dy, Read);
                 each(dact, Read, see);
+                each(below, Read, see);
                 each(scratch, Write, see);
                 each(dx, into(*accumulate), see);
                 see(dw, Update);
@@ -631,6 +672,41 @@ impl Call {
                 see(dtext, Write);
                 see(dlog_inv_tau, Update);
             }
+            Call::PooledStore {
+                pooled,
+                images,
+                texts,
+                ..
+            } => {
+                see(pooled, Read);
+                see(images, Write);
+                see(texts, Write);
+            }
+            Call::PooledFetch {
+                images,
+                texts,
+                pooled,
+                ..
+            } => {
+                see(images, Read);
+                see(texts, Read);
+                see(pooled, Write);
+            }
+            // What an update works on are whole spaces; no program of the planner's has one of these.
+            Call::ZeroGrads => {}
+            Call::GradNorm { norm } => see(norm, Write),
+            Call::Judge {
+                totals,
+                norm,
+                verdict,
+                ..
+            } => {
+                see(totals, Read);
+                see(norm, Read);
+                see(verdict, Write);
+            }
+            Call::AdamW { verdict } | Call::Average { verdict } => see(verdict, Read),
+            Call::Clamp { param, .. } => see(param, Update),
             Call::Copy {
                 src,
                 dst,

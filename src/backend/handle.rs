@@ -18,6 +18,9 @@ pub enum Space {
     Ema,
     /// Activations, their gradients and scratch: placed by the planner, shared over time.
     Arena,
+    /// Row statistics and other figures that are kept in single precision where activations are not:
+    /// placed by the planner like the arena.
+    Wide,
     /// Scalars, sums and embeddings that the host reads or writes.
     Io,
     /// Not placed yet: `offset` is the number of the buffer in its program.
@@ -96,10 +99,21 @@ pub enum Count {
     PooledTexts,
     /// Leading pooled images and texts over the whole step that are pairs.
     PooledPairs,
+    /// Pairs among the pooled segments of this micro-batch.
+    MicroPairs,
+    /// Images among the pooled segments of this micro-batch, the pairs' own first.
+    MicroImages,
+    /// Place in the step's store of this micro-batch's first pair.
+    FirstPair,
+    /// Place in the step's store of this micro-batch's first image without partner.
+    FirstImage,
+    /// Place in the step's store of this micro-batch's first text without partner.
+    FirstText,
 }
 
 impl Count {
-    fn index(self) -> usize {
+    /// Its place among the counts of a run.
+    pub(crate) fn index(self) -> usize {
         match self {
             Count::Tokens => 0,
             Count::Segments => 1,
@@ -112,17 +126,30 @@ impl Count {
             Count::PooledImages => 8,
             Count::PooledTexts => 9,
             Count::PooledPairs => 10,
-            Count::Visible(s) => 11 + s,
-            Count::Hidden(s) => 11 + MAX_SCALES + s,
+            Count::MicroPairs => 11,
+            Count::MicroImages => 12,
+            Count::FirstPair => 13,
+            Count::FirstImage => 14,
+            Count::FirstText => 15,
+            Count::Visible(s) => 16 + s,
+            Count::Hidden(s) => 16 + MAX_SCALES + s,
         }
     }
 }
 
 /// The value of every [`Count`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts([usize; 11 + 2 * MAX_SCALES]);
+pub struct Counts([usize; Counts::LEN]);
 
 impl Counts {
+    /// How many counts there are.
+    pub(crate) const LEN: usize = 16 + 2 * MAX_SCALES;
+
+    /// All counts in the order of [`Count::index`].
+    pub(crate) fn values(&self) -> &[usize; Self::LEN] {
+        &self.0
+    }
+
     /// The value of one count.
     pub fn get(&self, count: Count) -> usize {
         self.0[count.index()]

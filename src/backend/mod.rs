@@ -1,12 +1,13 @@
 //! The device seam: opaque buffers, a list of fused calls, and the trait that executes them.
 //!
-//! A program is two flat lists of [`Call`]s (forward and backward) over handles that the planner has
-//! placed. A backend owns the memory behind the handles and knows how to execute each call; it knows
-//! nothing of models. Row counts differ from batch to batch: buffers are sized for the capacity and
-//! each call looks its counts up in the [`Run`] of the step.
+//! A program is made of flat lists of [`Call`]s over handles that the planner has placed. A backend owns
+//! the memory behind the handles and knows how to execute each call; it knows nothing of models. Row
+//! counts differ from batch to batch: buffers are sized for the capacity and each call looks its counts up
+//! in the [`Run`] of the micro-step.
 
 mod call;
 pub mod cpu;
+pub mod cuda;
 mod handle;
 
 pub use call::{Access, Call, DropoutSite};
@@ -28,28 +29,54 @@ pub enum BackendError {
         /// What they were for.
         what: String,
     },
+    /// There is no such device here.
+    #[error("{reason}\nhint: {hint}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The device or its driver failed.
+    #[error("{during} failed: {name} ({text})\nhint: {hint}")]
+    Device {
+        /// What was being done.
+        during: String,
+        /// The driver's name of the error.
+        name: String,
+        /// The driver's words for it.
+        text: String,
+        /// What to do.
+        hint: &'static str,
+    },
 }
 
 /// Sizes of everything a backend allocates, all at once and before the first step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Elements of the parameters; the gradients take as many.
     pub params: usize,
-    /// Whether both moments are needed (training) or not (evaluation).
+    /// Ranges of parameters that weight decay applies to: first element and length, in the order of memory.
+    pub decayed: Vec<[usize; 2]>,
+    /// Whether gradients and both moments are needed (training) or not (evaluation).
     pub moments: bool,
     /// Whether an averaged copy of the parameters is kept.
     pub ema: bool,
     /// Elements of the arena of activations, gradients of activations and scratch.
     pub arena: usize,
+    /// Elements of row statistics.
+    pub wide: usize,
     /// Elements of scalars, loss sums and embeddings that the host reads or writes.
     pub io: usize,
     /// 32-bit words of the batch's index lists.
     pub words: usize,
     /// Bytes of the batch's images.
     pub bytes: usize,
+    /// Bytes that a call may use as scratch of the device's own: the most of [`Backend::workspace`].
+    pub workspace: usize,
 }
 
-/// What changes from one replay of a program to the next.
+/// What changes from one replay of a list to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// Row counts of the batch.
@@ -60,20 +87,9 @@ pub struct Run {
     pub dropout: bool,
 }
 
-/// A range of parameters that share a weight decay.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DecayRange {
-    /// First element.
-    pub offset: usize,
-    /// Elements.
-    pub len: usize,
-    /// Weight decay of the range.
-    pub weight_decay: f64,
-}
-
-/// Settings of one AdamW update (Loshchilov and Hutter, 2019).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
+/// Settings of one update: AdamW (Loshchilov and Hutter, 2019), its limits, and the averaging.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Update {
     /// Learning rate of this step.
     pub lr: f64,
     /// Decay of the first moment.
@@ -82,10 +98,26 @@ pub struct AdamW {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
+    /// Decoupled weight decay of the ranges that decay.
+    pub weight_decay: f64,
     /// Number of this update, from 1, for the bias correction.
     pub step: u64,
-    /// Factor on the gradient: 1, or less where the norm was clipped.
-    pub grad_scale: f64,
+    /// Largest gradient norm: beyond it the gradient is scaled down; 0 for no clipping.
+    pub clip_norm: f64,
+    /// The update is left out if the loss is not finite or over this.
+    pub max_loss: f64,
+    /// The update is left out if the gradient norm is not finite or over this.
+    pub max_grad_norm: f64,
+    /// Decay of the averaged parameters.
+    pub ema_decay: f64,
+}
+
+/// The lists of a batch and where they go.
+pub struct Upload<'a> {
+    /// Index lists.
+    pub words: &'a [(Words, &'a [u32])],
+    /// Images and targets.
+    pub bytes: &'a [(Bytes, &'a [u8])],
 }
 
 /// A device that owns memory and executes calls.
@@ -93,22 +125,29 @@ pub trait Backend: Send {
     /// The device in words, for logs.
     fn describe(&self) -> String;
 
+    /// Bytes of scratch of its own that the device needs for `call`.
+    fn workspace(&self, call: &Call) -> usize;
+
+    /// What [`Backend::reserve`] would allocate, by class, in bytes.
+    fn memory(&self, sizes: &Sizes) -> Vec<(&'static str, usize)>;
+
     /// Allocates everything; parameters, gradients, moments and io start at zero.
     fn reserve(&mut self, sizes: &Sizes) -> Result<(), BackendError>;
 
-    /// Sets what the following calls look up.
+    /// Brings a batch near: the next [`Backend::begin`] makes it current. It may be called while calls
+    /// on the batch before are still under way.
+    fn stage(&mut self, upload: &Upload<'_>) -> Result<(), BackendError>;
+
+    /// Makes the staged batch current, if there is one, and sets what the following calls look up.
     fn begin(&mut self, run: &Run) -> Result<(), BackendError>;
 
-    /// Copies index lists to the device.
-    fn write_words(&mut self, dst: Words, src: &[u32]) -> Result<(), BackendError>;
-
-    /// Copies images to the device.
-    fn write_bytes(&mut self, dst: Bytes, src: &[u8]) -> Result<(), BackendError>;
+    /// Sets what the following calls of an update look up.
+    fn begin_update(&mut self, update: &Update) -> Result<(), BackendError>;
 
     /// Copies numbers to the device, rounding to its precision.
     fn write(&mut self, dst: Floats, src: &[f64]) -> Result<(), BackendError>;
 
-    /// Copies numbers from the device.
+    /// Copies numbers from the device, once all calls before are done.
     fn read(&mut self, src: Floats, dst: &mut [f64]) -> Result<(), BackendError>;
 
     /// [`Backend::write`] for single precision.
@@ -117,18 +156,13 @@ pub trait Backend: Send {
     /// [`Backend::read`] for single precision.
     fn read_f32(&mut self, src: Floats, dst: &mut [f32]) -> Result<(), BackendError>;
 
-    /// Sets all gradients of parameters to zero.
-    fn zero_grads(&mut self) -> Result<(), BackendError>;
-
-    /// Executes one call.
+    /// Executes one call, or puts it in line.
     fn run(&mut self, call: &Call) -> Result<(), BackendError>;
 
-    /// The Euclidean norm of all gradients of parameters.
-    fn grad_norm(&mut self) -> Result<f64, BackendError>;
-
-    /// One AdamW update of all parameters.
-    fn adamw(&mut self, ranges: &[DecayRange], hyper: &AdamW) -> Result<(), BackendError>;
-
-    /// Moves the averaged parameters towards the parameters: `ema = decay * ema + (1 - decay) * w`.
-    fn average(&mut self, decay: f64) -> Result<(), BackendError>;
+    /// Executes a list. Under one number always the same list is given: a device may keep what it has
+    /// made of it.
+    fn replay(&mut self, number: usize, calls: &[Call]) -> Result<(), BackendError> {
+        let _ = number;
+        calls.iter().try_for_each(|call| self.run(call))
+    }
 }

@@ -1,39 +1,55 @@
 //! `--device`: which device runs the model.
 
-use crate::backend::{Backend, cpu::Cpu};
+use crate::backend::{Backend, cpu::Cpu, cuda::Cuda};
 use crate::error::Error;
 use clap::builder::RangedU64ValueParser;
 
 /// The flag, shared by every command that runs a model.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// Device that runs the model: cpu.
+    /// Device that runs the model: cpu, cuda, or cuda:N for device number N.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
+}
+
+/// A device that was asked for.
+enum Choice {
+    Cpu,
+    Cuda(usize),
 }
 
 impl DeviceArgs {
     /// Opens the device; `threads` 0 takes every core of the CPU.
     pub fn open(&self, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        self.check()?;
-        Ok(Box::new(Cpu::<f32>::new(threads_or_all(threads))?))
+        Ok(match self.choice()? {
+            Choice::Cpu => Box::new(Cpu::<f32>::new(threads_or_all(threads))?),
+            Choice::Cuda(ordinal) => Box::new(Cuda::open(ordinal)?),
+        })
     }
 
-    /// Whether this binary has the device.
+    /// Whether the device stores activations in bf16.
+    pub fn half(&self) -> bool {
+        matches!(self.choice(), Ok(Choice::Cuda(_)))
+    }
+
+    /// Whether there can be such a device.
     pub fn check(&self) -> Result<(), Error> {
-        let kind = self.device.split(':').next().unwrap_or_default();
-        let message = match kind {
-            "cpu" if self.device == "cpu" => return Ok(()),
-            "cuda" => format!(
-                "--device {}: this binary was built without CUDA\nhint: --device cpu runs everywhere; `cxr-engine doctor` says what this machine has",
-                self.device
-            ),
-            _ => format!(
-                "--device {}: no such device\nhint: this binary has: cpu",
-                self.device
-            ),
+        self.choice().map(|_| ())
+    }
+
+    fn choice(&self) -> Result<Choice, Error> {
+        let ordinal = match self.device.split_once(':') {
+            None if self.device == "cpu" => return Ok(Choice::Cpu),
+            None if self.device == "cuda" => Some(0),
+            Some(("cuda", number)) => number.parse().ok(),
+            _ => None,
         };
-        Err(Error::Usage { message })
+        ordinal.map(Choice::Cuda).ok_or_else(|| Error::Usage {
+            message: format!(
+                "--device {}: no such device\nhint: cpu, cuda, or cuda:N with a number from 0",
+                self.device
+            ),
+        })
     }
 }
 

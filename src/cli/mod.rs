@@ -9,6 +9,7 @@ mod doctor;
 mod dump;
 mod eval;
 mod inspect;
+mod selfcheck;
 mod train;
 
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub enum Command {
     Dump(dump::Args),
     /// Measure speed.
     Bench(bench::Args),
+    /// Check every operation of a device against the f64 reference.
+    Selfcheck(selfcheck::Args),
     /// Say what this machine and this binary can do.
     Doctor(doctor::Args),
 }
@@ -79,6 +82,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Error> {
         Command::Train(args) => train::run(*args, &context),
         Command::Inspect(args) => inspect::run(args, &context),
         Command::Bench(args) => bench::run(args, &context),
+        Command::Selfcheck(args) => selfcheck::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
     }
 }

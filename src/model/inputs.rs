@@ -1,7 +1,9 @@
 //! Where a batch lies in device memory: one handle a list, sized for the capacity.
 
 use super::ModelConfig;
-use crate::backend::{Backend, BackendError, Bytes, Count, Counts, Rows, Words};
+use crate::backend::{
+    Backend, BackendError, Bytes, Count, Counts, MAX_SCALES, Rows, Upload, Words,
+};
 use crate::data::{Batch, Caps};
 
 /// Handles of one scale's lists.
@@ -175,19 +177,19 @@ impl Inputs {
         c
     }
 
-    /// Copies a batch to the device. `targets` is a scratch of at least the capacity of `itm`.
-    pub fn upload(
+    /// Stages a batch on the device. `targets` is a scratch of at least the capacity of `itm`.
+    pub fn stage(
         &self,
         device: &mut dyn Backend,
         batch: &Batch,
         targets: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        device.write_bytes(self.pixels, &batch.images)?;
         targets.clear();
         targets.extend(batch.itm_label.iter().map(|&l| l as u8));
-        device.write_bytes(self.itm_target, targets)?;
-        let lists: [(Words, &[u32]); 11] = [
-            (self.seg, &batch.seg),
+        let none: (Words, &[u32]) = (Words { offset: 0, len: 0 }, &[]);
+        let mut lists = [none; 11 + 7 * MAX_SCALES];
+        lists[..11].copy_from_slice(&[
+            (self.seg, &batch.seg[..]),
             (self.need_seg, &batch.need_seg),
             (self.hidden, &batch.hidden),
             (self.text_row, &batch.text_row),
@@ -198,24 +200,22 @@ impl Inputs {
             (self.mlm_label, &batch.mlm_label),
             (self.itm_need, &batch.itm_need),
             (self.pool_range, bytemuck::cast_slice(&batch.pool_range)),
-        ];
-        for (dst, src) in lists {
-            device.write_words(dst, src)?;
-        }
-        for (at, scale) in self.scales.iter().zip(&batch.scales) {
-            let lists: [(Words, &[u32]); 7] = [
-                (at.vis_row, &scale.vis_row),
+        ]);
+        let scales = self.scales.iter().zip(&batch.scales);
+        for ((at, scale), lists) in scales.zip(lists[11..].chunks_exact_mut(7)) {
+            lists.copy_from_slice(&[
+                (at.vis_row, &scale.vis_row[..]),
                 (at.vis_img, &scale.vis_img),
                 (at.vis_cell, &scale.vis_cell),
                 (at.hid_row, &scale.hid_row),
                 (at.hid_img, &scale.hid_img),
                 (at.hid_cell, &scale.hid_cell),
                 (at.hid_need, &scale.hid_need),
-            ];
-            for (dst, src) in lists {
-                device.write_words(dst, src)?;
-            }
+            ]);
         }
-        Ok(())
+        device.stage(&Upload {
+            words: &lists[..11 + 7 * self.scales.len()],
+            bytes: &[(self.pixels, &batch.images), (self.itm_target, targets)],
+        })
     }
 }

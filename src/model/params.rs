@@ -2,7 +2,7 @@
 
 use super::ModelConfig;
 use crate::autograd::Param;
-use crate::backend::{DecayRange, Floats, Space};
+use crate::backend::{Floats, Space};
 use crate::rng::{Purpose, Stream};
 
 /// Elements to which every parameter is aligned: 64 bytes of f32.
@@ -241,19 +241,14 @@ impl Params {
         }
     }
 
-    /// The parameters as ranges of equal weight decay, in the order of memory.
-    pub fn decay_ranges(&self, weight_decay: f64) -> Vec<DecayRange> {
-        let mut ranges: Vec<DecayRange> = Vec::new();
-        for p in &self.list {
-            let here = if p.decay { weight_decay } else { 0.0 };
-            let len = p.param.0.len.next_multiple_of(ALIGN);
+    /// The ranges that weight decay applies to, first element and length, in the order of memory.
+    pub fn decayed(&self) -> Vec<[usize; 2]> {
+        let mut ranges: Vec<[usize; 2]> = Vec::new();
+        for p in self.list.iter().filter(|p| p.decay) {
+            let (offset, len) = (p.param.0.offset, p.param.0.len.next_multiple_of(ALIGN));
             match ranges.last_mut() {
-                Some(last) if last.weight_decay == here => last.len += len,
-                _ => ranges.push(DecayRange {
-                    offset: p.param.0.offset,
-                    len,
-                    weight_decay: here,
-                }),
+                Some([start, have]) if *start + *have == offset => *have += len,
+                _ => ranges.push([offset, len]),
             }
         }
         ranges

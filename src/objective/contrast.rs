@@ -10,16 +10,22 @@ use crate::backend::{Call, Count, Counts, Floats, Rows, Space};
 use crate::data::Batch;
 use crate::model::{ModelConfig, Params};
 use crate::ops::contrastive;
+use crate::ops::pooled::{self, Layout};
 
-/// The two calls of the loss, and where the next micro-batch goes.
+/// The calls of the loss, and how many states the store has.
 pub(super) struct Contrast {
+    /// Puts the pooled states of a micro-batch into the store.
+    pub store: Call,
     pub forward: Call,
     pub backward: Call,
-    width: usize,
+    /// Takes the gradient of a micro-batch's pooled states from the store.
+    pub fetch: Call,
     cap: usize,
     pairs: usize,
     images: usize,
     texts: usize,
+    /// Rows and columns of the logits that have a target.
+    targets: usize,
     labels: [Vec<i8>; 2],
     soft: [Vec<f32>; 2],
 }
@@ -32,19 +38,12 @@ pub(super) struct Place {
     first_text: usize,
 }
 
-/// A run of rows in the pooled matrix of a micro-batch, and where it goes.
-struct Piece {
-    from: usize,
-    count: usize,
-    text: bool,
-    to: usize,
-}
-
 impl Contrast {
     pub fn new(
         cfg: &ModelConfig,
         params: &Params,
         io: &Io,
+        (from, pooled): (Rows, Floats),
         cap: usize,
         scratch: Floats,
     ) -> Option<Self> {
@@ -57,6 +56,20 @@ impl Contrast {
         );
         let c = cfg.width;
         Some(Self {
+            store: Call::PooledStore {
+                from,
+                c,
+                pooled,
+                images: io.images,
+                texts: io.texts,
+            },
+            fetch: Call::PooledFetch {
+                from,
+                c,
+                images: io.images_grad,
+                texts: io.texts_grad,
+                pooled: io.pooled_grad,
+            },
             forward: Call::ContrastiveForward {
                 images,
                 texts,
@@ -67,7 +80,7 @@ impl Contrast {
                 log_inv_tau,
                 soft: io.soft,
                 scratch,
-                sums: io.itc_sums,
+                sums: io.itc_sums(),
             },
             backward: Call::ContrastiveBackward {
                 images,
@@ -78,17 +91,17 @@ impl Contrast {
                 text: io.texts,
                 log_inv_tau,
                 soft: io.soft,
-                scale: io.itc_scale,
+                scale: io.scale_of(cfg.scales.len() + 2),
                 scratch,
                 dimage: io.images_grad,
                 dtext: io.texts_grad,
                 dlog_inv_tau: log_inv_tau.within(Space::Grads),
             },
-            width: c,
             cap,
             pairs: 0,
             images: 0,
             texts: 0,
+            targets: 0,
             labels: [Vec::new(), Vec::new()],
             soft: [Vec::new(), Vec::new()],
         })
@@ -109,6 +122,7 @@ impl Contrast {
     pub fn begin(&mut self, micro: &[&Batch], places: &mut Vec<Place>) {
         self.pairs = micro.iter().map(|b| b.pool_pairs).sum();
         (self.images, self.texts) = (self.pairs, self.pairs);
+        self.targets = 2 * self.pairs;
         let mut pair = 0;
         places.clear();
         for b in micro {
@@ -124,86 +138,28 @@ impl Contrast {
         debug_assert!(self.images <= self.cap && self.texts <= self.cap);
     }
 
-    /// Sets the counts that the calls look up.
-    pub fn count(&self, counts: &mut Counts) {
-        counts.set(Count::PooledImages, self.images);
-        counts.set(Count::PooledTexts, self.texts);
-        counts.set(Count::PooledPairs, self.pairs);
+    /// Sets the counts that the calls look up: of the step, and of the micro-batch at `at`.
+    pub fn count(&self, batch: &Batch, at: Place, counts: &mut Counts) {
+        for (count, value) in [
+            (Count::PooledImages, self.images),
+            (Count::PooledTexts, self.texts),
+            (Count::PooledPairs, self.pairs),
+            (Count::MicroPairs, batch.pool_pairs),
+            (Count::MicroImages, batch.pool_images),
+            (Count::FirstPair, at.first_pair),
+            (Count::FirstImage, at.first_image),
+            (Count::FirstText, at.first_text),
+        ] {
+            counts.set(count, value);
+        }
     }
 
-    /// How many rows and columns have a target, if targets are the pairs.
-    pub fn pair_targets(&self) -> usize {
-        2 * self.pairs
+    /// How many rows and columns have a target.
+    pub fn targets(&self) -> usize {
+        self.targets
     }
 
-    fn pieces(batch: &Batch, at: Place) -> [Piece; 4] {
-        let (pairs, images, all) = (batch.pool_pairs, batch.pool_images, batch.pool_range.len());
-        [
-            Piece {
-                from: 0,
-                count: pairs,
-                text: false,
-                to: at.first_pair,
-            },
-            Piece {
-                from: pairs,
-                count: images - pairs,
-                text: false,
-                to: at.first_image,
-            },
-            Piece {
-                from: images,
-                count: pairs,
-                text: true,
-                to: at.first_pair,
-            },
-            Piece {
-                from: images + pairs,
-                count: all - images - pairs,
-                text: true,
-                to: at.first_text,
-            },
-        ]
-    }
-
-    /// Copies between the pooled matrix of a micro-batch and the store: states in, or gradients out.
-    pub fn copies(
-        &self,
-        io: &Io,
-        pooled: Floats,
-        batch: &Batch,
-        at: Place,
-        gradients: bool,
-    ) -> [Call; 4] {
-        let c = self.width;
-        Self::pieces(batch, at).map(|p| {
-            let part = |f: Floats, row: usize| Floats {
-                offset: f.offset + row * c,
-                len: p.count * c,
-                ..f
-            };
-            let (src, dst) = if gradients {
-                let store = if p.text {
-                    io.texts_grad
-                } else {
-                    io.images_grad
-                };
-                (part(store, p.to), part(io.pooled_grad, p.from))
-            } else {
-                let store = if p.text { io.texts } else { io.images };
-                (part(pooled, p.from), part(store, p.to))
-            };
-            Call::Copy {
-                rows: Rows::Fixed(p.count),
-                c,
-                src,
-                dst,
-                accumulate: false,
-            }
-        })
-    }
-
-    /// Soft targets by row and by column, and how many rows and columns have one: the softmax of the
+    /// Soft targets by row and by column: the softmax of the
     /// cosine of label sets (MedCLIP, Wang et al. 2022); a row without labels has its partner as
     /// target, and without partner none.
     pub fn soft_targets(
@@ -211,22 +167,21 @@ impl Contrast {
         micro: &[&Batch],
         places: &[Place],
         labels: usize,
-    ) -> ([&[f32]; 2], usize) {
+    ) -> [&[f32]; 2] {
         let [image_labels, text_labels] = &mut self.labels;
         image_labels.clear();
         image_labels.resize(self.images * labels, -2);
         text_labels.clear();
         text_labels.resize(self.texts * labels, -2);
         for (b, at) in micro.iter().zip(places) {
-            for p in Self::pieces(b, *at) {
-                let store = if p.text {
-                    &mut *text_labels
-                } else {
-                    &mut *image_labels
-                };
-                store[p.to * labels..(p.to + p.count) * labels]
-                    .copy_from_slice(&b.pool_labels[p.from * labels..(p.from + p.count) * labels]);
-            }
+            let at = Layout {
+                pairs: b.pool_pairs,
+                images: b.pool_images,
+                first_pair: at.first_pair,
+                first_image: at.first_image,
+                first_text: at.first_text,
+            };
+            pooled::reference::store(labels, at, &b.pool_labels, image_labels, text_labels);
         }
         let (gi, gt) = (self.images, self.texts);
         let [rows, cols] = &mut self.soft;
@@ -258,7 +213,8 @@ impl Contrast {
                 |i| known(image(i)).then(|| cosine(image(i), text(j))),
             ));
         }
-        ([&self.soft[0], &self.soft[1]], targets)
+        self.targets = targets;
+        [&self.soft[0], &self.soft[1]]
     }
 }
 

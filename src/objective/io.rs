@@ -7,14 +7,16 @@ use crate::model::ModelConfig;
 /// Handles in [`Space::Io`].
 #[derive(Clone, Debug)]
 pub(super) struct Io {
-    pub mlm_sums: Floats,
-    pub mvm_sums: Vec<Floats>,
-    pub itm_sums: Floats,
-    pub itc_sums: Floats,
-    pub mlm_scale: Floats,
-    pub mvm_scale: Vec<Floats>,
-    pub itm_scale: Floats,
-    pub itc_scale: Floats,
+    /// Sums of a micro-batch: MLM, MVM scale by scale, ITM. `[scales + 2, 3]`
+    pub sums: Floats,
+    /// The same over the step, then those of ITC. `[scales + 3, 3]`
+    pub totals: Floats,
+    /// Norm of the gradient.
+    pub norm: Floats,
+    /// What [`crate::ops::judge`] decided. `[3]`
+    pub verdict: Floats,
+    /// What the gradient of each loss is scaled by, in the order of `totals`. `[scales + 3]`
+    pub scales: Floats,
     /// Gradient of this micro-batch's pooled states. `[G, C]`
     pub pooled_grad: Floats,
     /// Pooled images and texts of the whole step, and their gradients. `[Gi, C]`, `[Gt, C]`
@@ -43,14 +45,11 @@ impl Io {
         let scales = cfg.scales.len();
         let c = cfg.width;
         let io = Self {
-            mlm_sums: take(3),
-            mvm_sums: (0..scales).map(|_| take(3)).collect(),
-            itm_sums: take(3),
-            itc_sums: take(3),
-            mlm_scale: take(1),
-            mvm_scale: (0..scales).map(|_| take(1)).collect(),
-            itm_scale: take(1),
-            itc_scale: take(1),
+            sums: take(3 * (scales + 2)),
+            totals: take(3 * (scales + 3)),
+            norm: take(1),
+            verdict: take(3),
+            scales: take(scales + 3),
             pooled_grad: take(caps.pooled * c),
             images: take(stored * c),
             texts: take(stored * c),
@@ -60,5 +59,40 @@ impl Io {
             len: 0,
         };
         Self { len, ..io }
+    }
+
+    /// The sums of one loss of a micro-batch: 0 is MLM, then MVM scale by scale, then ITM.
+    pub fn sums_of(&self, loss: usize) -> Floats {
+        Floats {
+            offset: self.sums.offset + 3 * loss,
+            len: 3,
+            ..self.sums
+        }
+    }
+
+    /// The scale of one loss, in the order of `totals`.
+    pub fn scale_of(&self, loss: usize) -> Floats {
+        Floats {
+            offset: self.scales.offset + loss,
+            len: 1,
+            ..self.scales
+        }
+    }
+
+    /// From the totals to the verdict: what the host reads after a step.
+    pub fn results(&self) -> Floats {
+        Floats {
+            len: self.verdict.offset + self.verdict.len - self.totals.offset,
+            ..self.totals
+        }
+    }
+
+    /// The sums of ITC.
+    pub fn itc_sums(&self) -> Floats {
+        Floats {
+            offset: self.totals.offset + self.totals.len - 3,
+            len: 3,
+            ..self.totals
+        }
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod contrast;
 mod flops;
 mod io;
+mod lists;
 mod program;
 mod state;
 mod sums;
@@ -17,15 +18,16 @@ pub use state::Kept;
 pub use sums::LossSums;
 
 use crate::autograd::PlanError;
-use crate::backend::{AdamW, Backend, BackendError, Count, DecayRange, Floats, Run, Sizes, Space};
+use crate::backend::{Backend, BackendError, Count, Floats, MAX_SCALES, Run, Sizes, Space, Update};
 use crate::data::{Batch, Caps};
 use crate::model::{Inputs, ModelConfig, Params, Pixels};
 use contrast::{Contrast, Place};
 use io::Io;
+use lists::{List, Lists};
 use program::Program;
 
 /// The temperature is not allowed under 1/100 (CLIP, Radford et al. 2021).
-const MAX_LOG_INV_TAU: f64 = 4.605_170_185_988_092;
+const MAX_LOG_INV_TAU: f32 = 4.605_170_2;
 
 /// Why a step or a plan failed.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +147,11 @@ pub struct Objective {
     sizes: Sizes,
     targets: Vec<u8>,
     places: Vec<Place>,
-    ranges: Vec<DecayRange>,
+    lists: Lists,
+    /// The address of the batch that was staged for the next step.
+    staged: Option<usize>,
+    /// What the host reads after a step.
+    results: Vec<f64>,
     stats: StepStats,
 }
 
@@ -199,15 +205,27 @@ impl Objective {
             setup.pixels,
             setup.seed,
         )?;
-        let contrast = Contrast::new(&setup.model, &params, &slots, stored, scratch);
+        let pooled = (inputs.pooled, program.pooled.unwrap_or(slots.pooled_grad));
+        let contrast = Contrast::new(&setup.model, &params, &slots, pooled, stored, scratch);
+        let lists = Lists::new(
+            &setup,
+            &program,
+            contrast.as_ref(),
+            &slots,
+            params.log_inv_tau,
+        );
+        let workspace = lists.all().map(|call| device.workspace(call)).max();
         let sizes = Sizes {
             params: params.len,
+            decayed: params.decayed(),
             moments: setup.train,
             ema: setup.ema,
             arena: program.plan.arena,
+            wide: program.plan.wide,
             io: slots.len,
             words: inputs.words,
             bytes: inputs.bytes,
+            workspace: workspace.unwrap_or(0),
         };
         Ok(Self {
             targets: Vec::with_capacity(setup.caps.itm),
@@ -216,7 +234,9 @@ impl Objective {
                 sums: LossSums::new(setup.model.scales.len()),
                 ..StepStats::default()
             },
-            ranges: Vec::new(),
+            results: vec![0.0; slots.results().len],
+            lists,
+            staged: None,
             setup,
             params,
             inputs,
@@ -249,186 +269,183 @@ impl Objective {
         micro: &[&Batch],
         hyper: &Hyper,
     ) -> Result<&StepStats, ObjectiveError> {
-        self.gradients(micro, hyper.step)?;
-        let norm = self.device.grad_norm()?;
-        self.stats.grad_norm = norm;
-        let sound = self.stats.loss.is_finite()
-            && norm.is_finite()
-            && norm <= hyper.max_grad_norm
-            && self.stats.loss <= hyper.max_loss;
-        self.stats.skipped = !sound;
-        if sound {
-            self.update(hyper, norm)?;
-        }
-        Ok(&self.stats)
+        self.launch(micro, hyper)?;
+        self.finish()
     }
 
-    fn update(&mut self, hyper: &Hyper, norm: f64) -> Result<(), ObjectiveError> {
-        let clip = hyper.clip_norm > 0.0 && norm > hyper.clip_norm;
-        let grad_scale = if clip { hyper.clip_norm / norm } else { 1.0 };
-        if self.ranges.is_empty() {
-            self.ranges = self.params.decay_ranges(hyper.weight_decay);
-        }
-        let adamw = AdamW {
+    /// The first half of [`Objective::train_step`]: on a device that works on its own, the step is only put in line.
+    pub fn launch(&mut self, micro: &[&Batch], hyper: &Hyper) -> Result<(), ObjectiveError> {
+        self.device.begin_update(&Update {
             lr: hyper.lr,
             beta1: hyper.beta1,
             beta2: hyper.beta2,
             eps: hyper.eps,
+            weight_decay: hyper.weight_decay,
             step: hyper.step,
-            grad_scale,
-        };
-        self.device.adamw(&self.ranges, &adamw)?;
-        if let Some(tau) = self.params.log_inv_tau {
-            let mut value = [0.0];
-            self.device.read(tau.0, &mut value)?;
-            if value[0] > MAX_LOG_INV_TAU {
-                self.device.write(tau.0, &[MAX_LOG_INV_TAU])?;
-            }
-        }
-        if self.setup.ema {
-            self.device.average(hyper.ema_decay)?;
-        }
+            clip_norm: hyper.clip_norm,
+            max_loss: hyper.max_loss,
+            max_grad_norm: hyper.max_grad_norm,
+            ema_decay: hyper.ema_decay,
+        })?;
+        self.step(micro, hyper.step, true)
+    }
+
+    /// Brings the first micro-batch of the next step near, while the device still works on this one. It must stay
+    /// as it is, where it is, until that step.
+    pub fn stage(&mut self, next: &Batch) -> Result<(), ObjectiveError> {
+        self.check(next)?;
+        self.upload(next)?;
+        self.staged = Some(address(next));
         Ok(())
+    }
+
+    /// The second half of [`Objective::train_step`]: waits for the step and says what it did.
+    pub fn finish(&mut self) -> Result<&StepStats, ObjectiveError> {
+        self.device.read(self.slots.results(), &mut self.results)?;
+        let base = self.slots.totals.offset;
+        self.stats.grad_norm = self.results[self.slots.norm.offset - base];
+        self.stats.skipped = self.results[self.slots.verdict.offset - base + 1] == 0.0;
+        self.take_totals();
+        Ok(&self.stats)
     }
 
     /// Loss sums and gradients of a step without an update. `step` keys the dropout masks.
     pub fn gradients(&mut self, micro: &[&Batch], step: u64) -> Result<&StepStats, ObjectiveError> {
+        self.step(micro, step, false)?;
+        self.device.read(self.slots.results(), &mut self.results)?;
+        self.take_totals();
+        Ok(&self.stats)
+    }
+
+    fn step(&mut self, micro: &[&Batch], step: u64, update: bool) -> Result<(), ObjectiveError> {
         for batch in micro {
             self.check(batch)?;
         }
-        self.device.zero_grads()?;
+        self.prepare_contrast(micro)?;
         self.write_scales(micro)?;
-        self.stats.sums.clear();
-        self.stats.flops = 0.0;
+        self.stats.flops = micro
+            .iter()
+            .map(|batch| 3.0 * forward_flops(&self.setup.model, batch))
+            .sum();
         let run_step = |m: usize| {
             (step as u32)
                 .wrapping_mul(micro.len() as u32)
                 .wrapping_add(m as u32)
         };
+        if let [batch] = micro {
+            self.begin(batch, 0, Some(run_step(0)))?;
+            return self.replay(if update { List::Step } else { List::Gradients });
+        }
+        self.replay(List::Start)?;
+        // Contrast looks at the whole step at once: every micro-batch runs forward for its pooled states first.
         if self.contrast.is_some() {
-            self.contrast_pass(micro, &run_step)?;
+            for (m, batch) in micro.iter().enumerate() {
+                self.begin(batch, m, Some(run_step(m)))?;
+                self.replay(List::Pool)?;
+            }
+            self.replay(List::Contrast)?;
         }
         for (m, batch) in micro.iter().enumerate() {
-            // With contrast and one micro-batch its forward pass has just been run.
-            if self.contrast.is_none() || micro.len() > 1 {
-                self.forward(batch, Some(run_step(m)))?;
-            }
-            self.add_sums()?;
-            if let Some(contrast) = &self.contrast {
-                let pooled = self.program.pooled.unwrap_or(self.slots.pooled_grad);
-                for call in contrast.copies(&self.slots, pooled, batch, self.places[m], true) {
-                    self.device.run(&call)?;
-                }
-            }
-            for call in &self.program.plan.backward {
-                self.device.run(call)?;
-            }
-            self.stats.flops += 3.0 * forward_flops(&self.setup.model, batch);
+            self.begin(batch, m, Some(run_step(m)))?;
+            self.replay(List::Micro)?;
         }
-        self.stats.loss = self.stats.sums.total(&self.setup.loss);
-        Ok(&self.stats)
-    }
-
-    /// Runs every forward pass for its pooled states, then the contrastive loss and its gradient.
-    fn contrast_pass(
-        &mut self,
-        micro: &[&Batch],
-        run_step: &dyn Fn(usize) -> u32,
-    ) -> Result<(), ObjectiveError> {
-        let Some(mut contrast) = self.contrast.take() else {
-            return Ok(());
-        };
-        let result = self.contrast_with(&mut contrast, micro, run_step);
-        self.contrast = Some(contrast);
-        result
-    }
-
-    fn contrast_with(
-        &mut self,
-        contrast: &mut Contrast,
-        micro: &[&Batch],
-        run_step: &dyn Fn(usize) -> u32,
-    ) -> Result<(), ObjectiveError> {
-        let mut places = std::mem::take(&mut self.places);
-        contrast.begin(micro, &mut places);
-        self.places = places;
-        let pooled = self.program.pooled.unwrap_or(self.slots.pooled_grad);
-        for (m, batch) in micro.iter().enumerate() {
-            self.forward(batch, Some(run_step(m)))?;
-            for call in contrast.copies(&self.slots, pooled, batch, self.places[m], false) {
-                self.device.run(&call)?;
-            }
-        }
-        self.contrast_loss(contrast, micro)?;
-        self.device.run(&contrast.backward)?;
-        // The last forward pass set its own counts; its backward pass needs them again.
-        if let [only] = micro {
-            let counts = self.inputs.counts(only, &self.setup.model);
-            self.device.begin(&Run {
-                counts,
-                step: run_step(0),
-                dropout: true,
-            })?;
+        if update {
+            self.replay(List::Update)?;
         }
         Ok(())
     }
 
-    fn contrast_loss(
-        &mut self,
-        contrast: &mut Contrast,
-        micro: &[&Batch],
-    ) -> Result<(), ObjectiveError> {
-        let targets = if let Some(soft) = self.slots.soft {
-            let (tables, targets) = contrast.soft_targets(micro, &self.places, self.setup.labels);
+    fn replay(&mut self, list: List) -> Result<(), ObjectiveError> {
+        Ok(self.device.replay(list as usize, self.lists.get(list))?)
+    }
+
+    fn upload(&mut self, batch: &Batch) -> Result<(), BackendError> {
+        self.staged = None;
+        self.inputs
+            .stage(&mut *self.device, batch, &mut self.targets)
+    }
+
+    /// Makes micro-batch `m` current, with dropout if a micro-step is given.
+    fn begin(&mut self, batch: &Batch, m: usize, step: Option<u32>) -> Result<(), ObjectiveError> {
+        if self.staged.take() != Some(address(batch)) {
+            self.upload(batch)?;
+        }
+        let mut counts = self.inputs.counts(batch, &self.setup.model);
+        if let Some(contrast) = &self.contrast {
+            contrast.count(batch, self.places[m], &mut counts);
+        }
+        Ok(self.device.begin(&Run {
+            counts,
+            step: step.unwrap_or(0),
+            dropout: step.is_some(),
+        })?)
+    }
+
+    /// Makes room for the pooled states of a step and writes what their loss is asked for.
+    fn prepare_contrast(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
+        let Some(contrast) = &mut self.contrast else {
+            return Ok(());
+        };
+        contrast.begin(micro, &mut self.places);
+        if let Some(soft) = self.slots.soft {
+            let tables = contrast.soft_targets(micro, &self.places, self.setup.labels);
             for (dst, src) in soft.into_iter().zip(tables) {
                 self.device.write_f32(dst, src)?;
             }
-            targets
-        } else {
-            contrast.pair_targets()
-        };
-        let mut counts = crate::backend::Counts::default();
-        contrast.count(&mut counts);
-        self.device.begin(&Run {
-            counts,
-            ..Run::default()
-        })?;
-        let scale = ratio(f64::from(self.setup.loss.itc), targets as f64);
-        self.device.write(self.slots.itc_scale, &[scale])?;
-        self.device.run(&contrast.forward)?;
-        let mut sums = [0.0; 2];
-        self.device.read(self.slots.itc_sums, &mut sums)?;
-        for (total, s) in self.stats.sums.itc.iter_mut().zip(sums) {
-            *total += s;
         }
         Ok(())
+    }
+
+    fn write_scales(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
+        let total =
+            |count: &dyn Fn(&Batch) -> usize| micro.iter().map(|b| count(b)).sum::<usize>() as f64;
+        let loss = &self.setup.loss;
+        let scales = self.setup.model.scales.len();
+        let mut values = [0.0; 3 + MAX_SCALES];
+        values[0] = ratio(f64::from(loss.mlm), total(&|b| b.mlm_need.len()));
+        for s in 0..scales {
+            let pixels = (self.setup.model.scales[s].pow(2)) as f64;
+            let weight = f64::from(loss.mvm) * f64::from(loss.scale_weight(s));
+            values[1 + s] = ratio(weight, total(&|b| b.scales[s].hid_row.len()) * pixels);
+        }
+        values[1 + scales] = ratio(f64::from(loss.itm), total(&|b| b.itm_need.len()));
+        let targets = self.contrast.as_ref().map_or(0, Contrast::targets) as f64;
+        values[2 + scales] = ratio(f64::from(loss.itc), targets);
+        Ok(self
+            .device
+            .write(self.slots.scales, &values[..3 + scales])?)
+    }
+
+    /// Loss sums of the totals that were read.
+    fn take_totals(&mut self) {
+        let mut rows = self.results.chunks_exact(3).map(|r| [r[0], r[1], r[2]]);
+        let mut next = || rows.next().unwrap_or_default();
+        let sums = &mut self.stats.sums;
+        sums.mlm = next();
+        sums.mvm.iter_mut().for_each(|s| *s = next());
+        sums.itm = next();
+        let [loss, targets, _] = next();
+        sums.itc = [loss, targets];
+        self.stats.loss = sums.total(&self.setup.loss);
     }
 
     /// Loss sums of one batch without dropout and gradients.
     pub fn evaluate(&mut self, batch: &Batch) -> Result<&LossSums, ObjectiveError> {
         self.check(batch)?;
-        self.stats.sums.clear();
-        self.forward(batch, None)?;
-        self.add_sums()?;
-        if let Some(mut contrast) = self.contrast.take() {
-            let mut places = std::mem::take(&mut self.places);
-            contrast.begin(&[batch], &mut places);
-            self.places = places;
-            let pooled = self.program.pooled.unwrap_or(self.slots.pooled_grad);
-            for call in contrast.copies(&self.slots, pooled, batch, self.places[0], false) {
-                self.device.run(&call)?;
-            }
-            let result = self.contrast_loss(&mut contrast, &[batch]);
-            self.contrast = Some(contrast);
-            result?;
-        }
+        self.prepare_contrast(&[batch])?;
+        self.begin(batch, 0, None)?;
+        self.replay(List::Evaluate)?;
+        self.device.read(self.slots.results(), &mut self.results)?;
+        self.take_totals();
         Ok(&self.stats.sums)
     }
 
     /// What the model fills in for what is masked in one batch.
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions, ObjectiveError> {
         self.check(batch)?;
-        self.forward(batch, None)?;
+        self.prepare_contrast(&[batch])?;
+        self.begin(batch, 0, None)?;
+        self.replay(List::Forward)?;
         let c = self.setup.model.width;
         let mut mvm = Vec::new();
         for (s, place) in self.program.predictions.clone().into_iter().enumerate() {
@@ -459,58 +476,6 @@ impl Objective {
         let mut values = vec![0.0; len];
         self.device.read_f32(place, &mut values)?;
         Ok(values)
-    }
-
-    /// Uploads a batch and runs the forward pass, with dropout if a micro-step is given.
-    fn forward(&mut self, batch: &Batch, step: Option<u32>) -> Result<(), ObjectiveError> {
-        self.inputs
-            .upload(&mut *self.device, batch, &mut self.targets)?;
-        let counts = self.inputs.counts(batch, &self.setup.model);
-        self.device.begin(&Run {
-            counts,
-            step: step.unwrap_or(0),
-            dropout: step.is_some(),
-        })?;
-        for call in &self.program.plan.forward {
-            self.device.run(call)?;
-        }
-        Ok(())
-    }
-
-    fn write_scales(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
-        let total =
-            |count: &dyn Fn(&Batch) -> usize| micro.iter().map(|b| count(b)).sum::<usize>() as f64;
-        let loss = &self.setup.loss;
-        let device = &mut self.device;
-        let mlm = ratio(f64::from(loss.mlm), total(&|b| b.mlm_need.len()));
-        device.write(self.slots.mlm_scale, &[mlm])?;
-        let itm = ratio(f64::from(loss.itm), total(&|b| b.itm_need.len()));
-        device.write(self.slots.itm_scale, &[itm])?;
-        for (s, place) in self.slots.mvm_scale.iter().enumerate() {
-            let pixels = (self.setup.model.scales[s].pow(2)) as f64;
-            let weight = f64::from(loss.mvm) * f64::from(loss.scale_weight(s));
-            let scale = ratio(weight, total(&|b| b.scales[s].hid_row.len()) * pixels);
-            device.write(*place, &[scale])?;
-        }
-        Ok(())
-    }
-
-    fn add_sums(&mut self) -> Result<(), ObjectiveError> {
-        let (device, slots, sums) = (&mut self.device, &self.slots, &mut self.stats.sums);
-        let mut read = |place: Floats, into: &mut [f64; 3]| -> Result<(), BackendError> {
-            let mut values = [0.0; 3];
-            device.read(place, &mut values)?;
-            into.iter_mut()
-                .zip(values)
-                .for_each(|(total, v)| *total += v);
-            Ok(())
-        };
-        read(slots.mlm_sums, &mut sums.mlm)?;
-        read(slots.itm_sums, &mut sums.itm)?;
-        for (place, into) in slots.mvm_sums.iter().zip(&mut sums.mvm) {
-            read(*place, into)?;
-        }
-        Ok(())
     }
 
     fn check(&self, batch: &Batch) -> Result<(), ObjectiveError> {
@@ -556,6 +521,11 @@ fn limits_of(caps: &Caps) -> [(&'static str, Count, usize); 8] {
         ("matching samples", Count::Itm, caps.itm),
         ("pooled segments", Count::Pooled, caps.pooled),
     ]
+}
+
+/// What tells a batch that was staged from others while it is held.
+fn address(batch: &Batch) -> usize {
+    std::ptr::from_ref(batch).addr()
 }
 
 fn ratio(weight: f64, denominator: f64) -> f64 {

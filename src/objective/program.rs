@@ -53,8 +53,8 @@ impl Program {
             params.word,
             params.mlm_bias,
             io.mlm_label,
-            slots.mlm_sums,
-            slots.mlm_scale,
+            slots.sums_of(0),
+            slots.scale_of(0),
         );
 
         let mut predictions = Vec::new();
@@ -77,7 +77,13 @@ impl Program {
                 img: lists.hid_img,
                 cell: lists.hid_cell,
             };
-            t.masked_patch(pred, view, form, slots.mvm_sums[s], slots.mvm_scale[s]);
+            t.masked_patch(
+                pred,
+                view,
+                form,
+                slots.sums_of(1 + s),
+                slots.scale_of(1 + s),
+            );
             predictions.push(pred);
         }
 
@@ -89,7 +95,13 @@ impl Program {
             params.itm.bias,
             Linear::PLAIN,
         );
-        t.bce(itm_logits, io.itm_target, slots.itm_sums, slots.itm_scale);
+        let at = 1 + cfg.scales.len();
+        t.bce(
+            itm_logits,
+            io.itm_target,
+            slots.sums_of(at),
+            slots.scale_of(at),
+        );
 
         let pooled = params.log_inv_tau.is_some().then(|| {
             let kind = match cfg.pool {

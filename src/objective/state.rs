@@ -84,18 +84,8 @@ impl Objective {
         (self.sizes.arena, self.program.plan.unshared.iter().sum())
     }
 
-    fn memory_classes(&self) -> [(&'static str, usize); 7] {
-        let s = &self.sizes;
-        let kept = |on: bool| if on { 4 * s.params } else { 0 };
-        [
-            ("parameters", 4 * s.params),
-            ("gradients", kept(s.moments)),
-            ("moments", 2 * kept(s.moments)),
-            ("averaged parameters", kept(s.ema)),
-            ("activations, their gradients, scratch", 4 * s.arena),
-            ("sums, scales, embeddings", 4 * s.io),
-            ("batch", self.batch_bytes()),
-        ]
+    fn memory_classes(&self) -> Vec<(&'static str, usize)> {
+        self.device.memory(&self.sizes)
     }
 
     /// The memory plan as a table: bytes by class, what sharing over time saves, tokens of a batch.

@@ -15,12 +15,14 @@
 pub mod adamw;
 pub mod attention;
 pub mod bce;
+pub mod case;
 pub mod check;
 pub mod contrastive;
 pub mod dropout;
 pub mod embed;
 pub mod gather_rows;
 pub mod grad_norm;
+pub mod judge;
 pub mod layernorm;
 pub mod linear;
 pub mod masked_ce;
@@ -28,6 +30,11 @@ pub mod masked_patch_loss;
 pub mod patch_gather;
 mod per_isa;
 pub mod pool;
+pub mod pooled;
 mod real;
 
 pub use real::Real;
+
+/// The cases of every operation that [`crate::selfcheck`] runs.
+pub const CASES: &[(&str, fn(&mut case::Draw) -> case::Case)] =
+    &[("layernorm", layernorm::cases::case)];

@@ -29,7 +29,7 @@ macro_rules! linear {
         let mut scratch = vec![0.0; rows * n];
         linear::$path::backward(
             $($pool,)? shape, &x, &w, &dy, gelu.then_some(&dact), drop, &mut scratch,
-            Some((&mut dx, false)), &mut dw, &mut db,
+            Some((&mut dx, false)), None, &mut dw, &mut db,
         );
         let out: Outputs<$f> = vec![("y", y), ("dx", dx), ("dw", dw), ("db", db)];
         out

@@ -3,8 +3,7 @@
 use super::memory::Memory;
 use super::pool::Pool;
 use crate::backend::{
-    AdamW, Backend, BackendError, Bytes, Call, DecayRange, DropoutSite, Floats, Run, Sizes, Space,
-    Words,
+    Backend, BackendError, Call, Count, DropoutSite, Floats, Run, Sizes, Space, Update, Upload,
 };
 use crate::ops::dropout::Dropout;
 use crate::ops::{self, Real};
@@ -14,7 +13,9 @@ use crate::ops::{self, Real};
 pub struct Cpu<F> {
     pool: Pool,
     memory: Memory<F>,
+    decayed: Vec<[usize; 2]>,
     run: Run,
+    update: Update,
 }
 
 impl<F: Real + bytemuck::Zeroable> Cpu<F> {
@@ -23,8 +24,38 @@ impl<F: Real + bytemuck::Zeroable> Cpu<F> {
         Ok(Self {
             pool: Pool::new(threads),
             memory: Memory::new(&Sizes::default())?,
+            decayed: Vec::new(),
             run: Run::default(),
+            update: Update::default(),
         })
+    }
+
+    /// Visits the parameters as ranges that weight decay applies to or not, in the order of memory.
+    fn each_range(&self, mut visit: impl FnMut(usize, usize, bool)) {
+        let mut at = 0;
+        let end = self.memory.space(Space::Params).len;
+        for &[offset, len] in &self.decayed {
+            if offset > at {
+                visit(at, offset - at, false);
+            }
+            visit(offset, len, true);
+            at = offset + len;
+        }
+        if end > at {
+            visit(at, end - at, false);
+        }
+    }
+
+    /// Where the pooled rows of this micro-batch lie in the store of the step.
+    fn pooled(&self) -> ops::pooled::Layout {
+        let count = |c| self.run.counts.get(c);
+        ops::pooled::Layout {
+            pairs: count(Count::MicroPairs),
+            images: count(Count::MicroImages),
+            first_pair: count(Count::FirstPair),
+            first_image: count(Count::FirstImage),
+            first_text: count(Count::FirstText),
+        }
     }
 
     fn drop(&self, site: Option<DropoutSite>) -> Option<Dropout> {
@@ -64,7 +95,7 @@ macro_rules! executor {
                         );
                     }
                     Call::LinearBackward {
-                        rows, k, n, x, w: weight, dy, dact, drop, scratch, dx, accumulate, dw, db,
+                        rows, k, n, x, w: weight, dy, dact, drop, scratch, dx, accumulate, below, dw, db,
                     } => {
                         let rows = now(rows);
                         let shape = ops::linear::Shape { rows, k, n };
@@ -72,7 +103,8 @@ macro_rules! executor {
                             $(&self.$pool,)? shape, r(x, rows * k), r(weight, n * k), r(dy, rows * n),
                             dact.map(|f| r(f, rows * n)), self.drop(drop).as_ref(),
                             scratch.map_or(&mut [], |f| w(f, rows * n)),
-                            dx.map(|f| (w(f, rows * k), accumulate)), w(dw, n * k), w(db, n),
+                            dx.map(|f| (w(f, rows * k), accumulate)), below.map(|f| r(f, rows * k)),
+                            w(dw, n * k), w(db, n),
                         );
                     }
                     Call::AttentionForward {
@@ -289,6 +321,46 @@ macro_rules! executor {
                             w(dtext, shape.texts * c), w(dlog_inv_tau, 1),
                         );
                     }
+                    Call::PooledStore { from, c, pooled, images, texts } => {
+                        let n = now(from) * c;
+                        ops::pooled::$path::store(
+                            $(&self.$pool,)? c, self.pooled(), r(pooled, n), w(images, images.len), w(texts, texts.len),
+                        );
+                    }
+                    Call::PooledFetch { from, c, images, texts, pooled } => {
+                        let n = now(from) * c;
+                        ops::pooled::$path::fetch(
+                            $(&self.$pool,)? c, self.pooled(), r(images, images.len), r(texts, texts.len), w(pooled, n),
+                        );
+                    }
+                    Call::ZeroGrads => {
+                        let grads = m.space(Space::Grads);
+                        w(grads, grads.len).fill(0.0);
+                    }
+                    Call::GradNorm { norm } => w(norm, 1)[0] = self.grad_norm() as $float,
+                    Call::Judge { ref weights, totals, norm, verdict } => {
+                        let u = &self.update;
+                        let limits = ops::judge::Limits {
+                            clip_norm: u.clip_norm, max_loss: u.max_loss, max_grad_norm: u.max_grad_norm,
+                        };
+                        ops::judge::$path::judge(
+                            $(&self.$pool,)? &limits, weights, r(totals, 3 * weights.len()), r(norm, 1)[0], sums3(verdict),
+                        );
+                    }
+                    Call::AdamW { verdict } => {
+                        if let [_, made, scale] = *r(verdict, 3) && made != 0.0 {
+                            self.adamw(scale);
+                        }
+                    }
+                    Call::Average { verdict } => {
+                        if r(verdict, 3)[1] != 0.0 {
+                            self.average();
+                        }
+                    }
+                    Call::Clamp { param, max } => {
+                        let max = <$float>::from(max);
+                        w(param, param.len).iter_mut().for_each(|p| *p = p.min(max));
+                    }
                     Call::Copy { rows, c, src, dst, accumulate } => {
                         let n = now(rows) * c;
                         copy(r(src, n), w(dst, n), accumulate);
@@ -297,36 +369,46 @@ macro_rules! executor {
                 }
             }
 
-            fn update(&self, range: &DecayRange, hyper: &AdamW) {
-                let at = |space| Floats { space, offset: range.offset, len: range.len };
-                let hyper_op = ops::adamw::Hyper {
-                    lr: hyper.lr,
-                    beta1: hyper.beta1,
-                    beta2: hyper.beta2,
-                    eps: hyper.eps,
-                    weight_decay: range.weight_decay,
-                    step: hyper.step,
+            fn adamw(&self, grad_scale: $float) {
+                let u = &self.update;
+                let hyper = ops::adamw::Hyper {
+                    lr: u.lr,
+                    beta1: u.beta1,
+                    beta2: u.beta2,
+                    eps: u.eps,
+                    weight_decay: u.weight_decay,
+                    step: u.step,
                 };
-                // SAFETY: four different spaces, and nothing else runs.
-                let (w, g, m, v) = unsafe {
-                    (
-                        self.memory.write(at(Space::Params), range.len),
-                        self.memory.read(at(Space::Grads), range.len),
-                        self.memory.write(at(Space::Moment1), range.len),
-                        self.memory.write(at(Space::Moment2), range.len),
-                    )
-                };
-                let decay = range.weight_decay != 0.0;
-                ops::adamw::$path::step(
-                    $(&self.$pool,)? &hyper_op, decay, hyper.grad_scale as $float, w, g, m, v,
-                );
+                self.each_range(|offset, len, decay| {
+                    let at = |space| Floats { space, offset, len };
+                    // SAFETY: four different spaces, and nothing else runs.
+                    let (w, g, m, v) = unsafe {
+                        (
+                            self.memory.write(at(Space::Params), len),
+                            self.memory.read(at(Space::Grads), len),
+                            self.memory.write(at(Space::Moment1), len),
+                            self.memory.write(at(Space::Moment2), len),
+                        )
+                    };
+                    ops::adamw::$path::step($(&self.$pool,)? &hyper, decay, grad_scale, w, g, m, v);
+                });
             }
 
-            fn squared_norm(&self) -> f64 {
+            fn average(&self) {
+                let (ema, params) = (self.memory.space(Space::Ema), self.memory.space(Space::Params));
+                // SAFETY: nothing else runs, and this is the only slice of its space.
+                let ema = unsafe { self.memory.write(ema, ema.len) };
+                // SAFETY: as above.
+                let params = unsafe { self.memory.read(params, params.len) };
+                let keep = self.update.ema_decay as $float;
+                ema.iter_mut().zip(params).for_each(|(e, w)| *e += (1.0 - keep) * (*w - *e));
+            }
+
+            fn grad_norm(&self) -> f64 {
                 let grads = self.memory.space(Space::Grads);
                 // SAFETY: nothing else runs.
                 let g = unsafe { self.memory.read(grads, grads.len) };
-                ops::grad_norm::$path::sum_of_squares($(&self.$pool,)? g)
+                ops::grad_norm::$path::sum_of_squares($(&self.$pool,)? g).sqrt()
             }
         }
 
@@ -335,8 +417,27 @@ macro_rules! executor {
                 format!("cpu, {} threads, {}", self.pool.threads(), stringify!($float))
             }
 
+            fn workspace(&self, _: &Call) -> usize {
+                0
+            }
+
+            fn memory(&self, sizes: &Sizes) -> Vec<(&'static str, usize)> {
+                memory_classes(sizes, size_of::<$float>())
+            }
+
             fn reserve(&mut self, sizes: &Sizes) -> Result<(), BackendError> {
                 self.memory = Memory::new(sizes)?;
+                self.decayed = sizes.decayed.clone();
+                Ok(())
+            }
+
+            fn stage(&mut self, upload: &Upload<'_>) -> Result<(), BackendError> {
+                for (dst, src) in upload.words {
+                    self.memory.words_mut(*dst)[..src.len()].copy_from_slice(src);
+                }
+                for (dst, src) in upload.bytes {
+                    self.memory.bytes_mut(*dst)[..src.len()].copy_from_slice(src);
+                }
                 Ok(())
             }
 
@@ -345,13 +446,8 @@ macro_rules! executor {
                 Ok(())
             }
 
-            fn write_words(&mut self, dst: Words, src: &[u32]) -> Result<(), BackendError> {
-                self.memory.words_mut(dst)[..src.len()].copy_from_slice(src);
-                Ok(())
-            }
-
-            fn write_bytes(&mut self, dst: Bytes, src: &[u8]) -> Result<(), BackendError> {
-                self.memory.bytes_mut(dst)[..src.len()].copy_from_slice(src);
+            fn begin_update(&mut self, update: &Update) -> Result<(), BackendError> {
+                self.update = *update;
                 Ok(())
             }
 
@@ -383,37 +479,8 @@ macro_rules! executor {
                 Ok(())
             }
 
-            fn zero_grads(&mut self) -> Result<(), BackendError> {
-                let grads = self.memory.space(Space::Grads);
-                // SAFETY: the device is held exclusively.
-                unsafe { self.memory.write(grads, grads.len) }.fill(0.0);
-                Ok(())
-            }
-
             fn run(&mut self, call: &Call) -> Result<(), BackendError> {
                 self.execute(call);
-                Ok(())
-            }
-
-            fn grad_norm(&mut self) -> Result<f64, BackendError> {
-                Ok(self.squared_norm().sqrt())
-            }
-
-            fn adamw(&mut self, ranges: &[DecayRange], hyper: &AdamW) -> Result<(), BackendError> {
-                for range in ranges {
-                    self.update(range, hyper);
-                }
-                Ok(())
-            }
-
-            fn average(&mut self, decay: f64) -> Result<(), BackendError> {
-                let (ema, params) = (self.memory.space(Space::Ema), self.memory.space(Space::Params));
-                // SAFETY: the device is held exclusively, and this is the only slice of its space.
-                let ema = unsafe { self.memory.write(ema, ema.len) };
-                // SAFETY: as above.
-                let params = unsafe { self.memory.read(params, params.len) };
-                let keep = decay as $float;
-                ema.iter_mut().zip(params).for_each(|(e, w)| *e += (1.0 - keep) * (*w - *e));
                 Ok(())
             }
         }
@@ -429,4 +496,21 @@ fn copy<F: Real>(src: &[F], dst: &mut [F], accumulate: bool) {
     } else {
         dst.copy_from_slice(src);
     }
+}
+
+/// Bytes by class, of floats of `float` bytes.
+fn memory_classes(sizes: &Sizes, float: usize) -> Vec<(&'static str, usize)> {
+    let kept = |on: bool| if on { float * sizes.params } else { 0 };
+    vec![
+        ("parameters", float * sizes.params),
+        ("gradients", kept(sizes.moments)),
+        ("moments", 2 * kept(sizes.moments)),
+        ("averaged parameters", kept(sizes.ema)),
+        (
+            "activations, their gradients, scratch",
+            float * (sizes.arena + sizes.wide),
+        ),
+        ("sums, scales, embeddings", float * sizes.io),
+        ("batch", 4 * sizes.words + sizes.bytes),
+    ]
 }

@@ -42,7 +42,7 @@ impl<F: Zeroable> Block<F> {
 
 /// All memory of a CPU device.
 pub(super) struct Memory<F> {
-    floats: [Block<F>; 7],
+    floats: [Block<F>; 8],
     words: Vec<u32>,
     bytes: Vec<u8>,
 }
@@ -58,7 +58,8 @@ fn index(space: Space) -> usize {
         Space::Moment2 => 3,
         Space::Ema => 4,
         Space::Arena => 5,
-        Space::Io => 6,
+        Space::Wide => 6,
+        Space::Io => 7,
         Space::Virtual => {
             unreachable!("a virtual buffer has no memory: the program was not planned")
         }
@@ -77,6 +78,7 @@ impl<F: Zeroable> Memory<F> {
                 Block::new(moments, "second moments")?,
                 Block::new(ema, "averaged parameters")?,
                 Block::new(sizes.arena, "activations")?,
+                Block::new(sizes.wide, "statistics")?,
                 Block::new(sizes.io, "sums and embeddings")?,
             ],
             words: vec![0; sizes.words],

@@ -4,7 +4,9 @@
 //! Forward saves mean and reciprocal standard deviation of each row, so that backward reads `x` once
 //! and normalises it again instead of storing the normalised rows.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

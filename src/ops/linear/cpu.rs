@@ -88,6 +88,7 @@ pub fn backward(
     drop: Option<&Dropout>,
     scratch: &mut [f32],
     dx: Option<(&mut [f32], bool)>,
+    below: Option<&[f32]>,
     dw: &mut [f32],
     db: &mut [f32],
 ) {
@@ -104,6 +105,17 @@ pub fn backward(
     add_column_sums(pool, n, du, db);
     if let Some((dx, acc)) = dx {
         assert_eq!(dx.len(), rows * k);
+        assert!(below.is_none_or(|b| b.len() == rows * k && !acc));
+        let slope = |tile: &mut Tile| {
+            let Some(below) = below else { return };
+            for i in 0..tile.rows {
+                let at = (tile.row + i) * k + tile.col;
+                tile.row(i)
+                    .iter_mut()
+                    .zip(&below[at..])
+                    .for_each(|(d, s)| *d *= s);
+            }
+        };
         let out = Out {
             data: dx,
             stride: k,
@@ -119,7 +131,7 @@ pub fn backward(
             Mat::new(du, n),
             Mat::new(w, k),
             out,
-            None,
+            below.is_some().then_some(&slope),
         );
     }
     let out = Out {

@@ -60,7 +60,8 @@ pub fn forward<F: Real>(
 /// With `du = dropout'(dy) * dact`: `dx (+)= du w`, `dw += du^T x`, `db += sum over rows of du`.
 /// `dact` is what forward saved (`None` without an activation). `scratch` is for implementations that
 /// hold `du`: `rows * n` if `dact` or `drop` is given, else it may be empty. `dx` is left out if the
-/// input is data; its flag says whether it is added to.
+/// input is data; its flag says whether it is added to. Where `x` is the output of an activation and `dx` is
+/// overwritten, `below`, that activation's `dact`, may be given: `dx = (du w) * below` is then `du` there.
 #[allow(clippy::too_many_arguments)]
 pub fn backward<F: Real>(
     shape: Shape,
@@ -71,6 +72,7 @@ pub fn backward<F: Real>(
     drop: Option<&Dropout>,
     _scratch: &mut [F],
     mut dx: Option<(&mut [F], bool)>,
+    below: Option<&[F]>,
     dw: &mut [F],
     db: &mut [F],
 ) {
@@ -79,6 +81,7 @@ pub fn backward<F: Real>(
     assert_eq!((dw.len(), db.len()), (n * k, n));
     if let Some((dx, acc)) = &mut dx {
         assert_eq!(dx.len(), rows * k);
+        assert!(below.is_none_or(|b| b.len() == rows * k && !*acc));
         if !*acc {
             dx.fill(F::ZERO);
         }
@@ -101,5 +104,8 @@ pub fn backward<F: Real>(
                 }
             }
         }
+    }
+    if let (Some((dx, _)), Some(below)) = (dx, below) {
+        dx.iter_mut().zip(below).for_each(|(d, &s)| *d *= s);
     }
 }

@@ -43,7 +43,9 @@ fn gradients() {
                 let (mut dx, mut dw, mut db) = (before.clone(), vec![1.0; n * k], vec![2.0; n]);
                 let out = Some((dx.as_mut_slice(), true));
                 let none = &mut [];
-                reference::backward(shape, &x, &w, &dy, saved, drop, none, out, &mut dw, &mut db);
+                reference::backward(
+                    shape, &x, &w, &dy, saved, drop, none, out, None, &mut dw, &mut db,
+                );
                 dx.iter_mut().zip(&before).for_each(|(d, b)| *d -= b);
                 dw.iter_mut().for_each(|d| *d -= 1.0);
                 db.iter_mut().for_each(|d| *d -= 2.0);
@@ -63,11 +65,11 @@ fn gradients() {
                     (vec![f64::NAN; rows * k], vec![1.0; n * k], vec![2.0; n]);
                 let out = Some((dx2.as_mut_slice(), false));
                 reference::backward(
-                    shape, &x, &w, &dy, saved, drop, none, out, &mut dw2, &mut db2,
+                    shape, &x, &w, &dy, saved, drop, none, out, None, &mut dw2, &mut db2,
                 );
                 assert_close(&what, &dx2, &dx, 1e-12);
                 reference::backward(
-                    shape, &x, &w, &dy, saved, drop, none, None, &mut dw2, &mut db2,
+                    shape, &x, &w, &dy, saved, drop, none, None, None, &mut dw2, &mut db2,
                 );
                 let twice: Vec<f64> = dw.iter().map(|d| 1.0 + 2.0 * d).collect();
                 assert_close(&what, &dw2, &twice, 1e-12);
@@ -133,13 +135,15 @@ fn the_fast_path_is_the_reference() {
                 let (b, r) = (normal::<f32>(&mut s, n), normal::<f32>(&mut s, rows * n));
                 let dy = normal::<f32>(&mut s, rows * n);
                 let gelu = act == Act::Gelu;
+                // A plain layer also stands for one above an activation: `dx` is overwritten times its slope.
+                let below = (!gelu).then(|| normal::<f32>(&mut s, rows * k));
                 let got = same_bits(|pool| {
                     let (mut y, mut slope) = (vec![f32::NAN; rows * n], vec![f32::NAN; rows * n]);
                     let dact = gelu.then_some(&mut slope[..]);
                     cpu::forward(pool, shape, act, &x, &w, &b, Some(&r), drop, &mut y, dact);
                     let (mut dx, mut dw, mut db) = (x.clone(), w.clone(), b.clone());
                     let mut scratch = vec![f32::NAN; rows * n];
-                    let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], true)));
+                    let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], gelu)));
                     cpu::backward(
                         pool,
                         shape,
@@ -150,6 +154,7 @@ fn the_fast_path_is_the_reference() {
                         drop,
                         &mut scratch,
                         dx_out,
+                        below.as_deref(),
                         &mut dw,
                         &mut db,
                     );
@@ -173,7 +178,8 @@ fn the_fast_path_is_the_reference() {
                     dact,
                 );
                 let (mut dx, mut dw, mut db) = (wx.clone(), ww.clone(), wide(&b));
-                let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], true)));
+                let (dact, dx_out) = (gelu.then_some(&slope[..]), Some((&mut dx[..], gelu)));
+                let below = below.map(|b| wide(&b));
                 reference::backward(
                     shape,
                     &wx,
@@ -183,6 +189,7 @@ fn the_fast_path_is_the_reference() {
                     drop,
                     &mut [],
                     dx_out,
+                    below.as_deref(),
                     &mut dw,
                     &mut db,
                 );

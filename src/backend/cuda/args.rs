@@ -1,0 +1,152 @@
+//! What kernels are given, field by field as `kernels/common.cuh` has it.
+
+use crate::backend::{Counts, DropoutSite, Run};
+use crate::ops::dropout::Dropout;
+use std::marker::PhantomData;
+
+/// A device address. It is only a number here: whoever launches a kernel answers for it.
+#[repr(transparent)]
+pub struct Ptr<T>(u64, PhantomData<*mut T>);
+
+impl<T> Clone for Ptr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ptr<T> {}
+
+// SAFETY: a number.
+unsafe impl<T> Send for Ptr<T> {}
+
+impl<T> Ptr<T> {
+    /// The address 0, for an output that is not wanted.
+    pub const NULL: Self = Self(0, PhantomData);
+
+    /// The address as a number.
+    pub fn new(address: u64) -> Self {
+        Self(address, PhantomData)
+    }
+
+    /// The address of element `n` from here.
+    #[allow(clippy::should_implement_trait)] // as a pointer's
+    pub fn add(self, n: usize) -> Self {
+        Self::new(self.0 + (n * size_of::<T>()) as u64)
+    }
+
+    /// The same address of another type.
+    pub fn cast<U>(self) -> Ptr<U> {
+        Ptr::new(self.0)
+    }
+
+    /// The address as a number.
+    pub fn address(self) -> u64 {
+        self.0
+    }
+}
+
+/// Counts of a run that a kernel can look up: those of [`Counts`].
+const COUNTS: usize = 24;
+const _: () = assert!(Counts::LEN <= COUNTS);
+
+/// The run as kernels read it, at one device address for the life of the device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRun {
+    counts: [u32; COUNTS],
+    step: u32,
+    dropout: u32,
+}
+
+impl DeviceRun {
+    /// `run` in 32-bit words.
+    pub fn new(run: &Run) -> Self {
+        let mut counts = [0; COUNTS];
+        for (to, from) in counts.iter_mut().zip(run.counts.values()) {
+            *to = *from as u32;
+        }
+        Self {
+            counts,
+            step: run.step,
+            dropout: u32::from(run.dropout),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: 32-bit words without padding.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
+    }
+}
+
+/// A row count: fixed, or one of the run's counts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    count: i32,
+    fixed: u32,
+}
+
+impl Rows {
+    /// Always `n`.
+    pub fn fixed(n: usize) -> Self {
+        Self {
+            count: -1,
+            fixed: n as u32,
+        }
+    }
+}
+
+impl From<crate::backend::Rows> for Rows {
+    fn from(rows: crate::backend::Rows) -> Self {
+        match rows {
+            crate::backend::Rows::Fixed(n) => Self::fixed(n),
+            crate::backend::Rows::Counted { count, cap } => Self {
+                count: count.index() as i32,
+                fixed: cap as u32,
+            },
+        }
+    }
+}
+
+/// A place where dropout is applied; whether it is, the run says.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drop {
+    on: u32,
+    threshold: u32,
+    scale: f32,
+    key: [u32; 2],
+    site: u32,
+}
+
+impl Drop {
+    /// No dropout.
+    pub const NONE: Self = Self {
+        on: 0,
+        threshold: 0,
+        scale: 1.0,
+        key: [0; 2],
+        site: 0,
+    };
+}
+
+impl From<Option<DropoutSite>> for Drop {
+    fn from(site: Option<DropoutSite>) -> Self {
+        let Some(DropoutSite { p, key, site }) = site else {
+            return Self::NONE;
+        };
+        let drop = Dropout {
+            p,
+            key,
+            site,
+            step: 0,
+        };
+        Self {
+            on: 1,
+            threshold: drop.threshold(),
+            scale: drop.scale() as f32,
+            key,
+            site,
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The CUDA device: calls to launches, and everything around them.
+
+use super::args::{DeviceRun, Drop, Ptr, Rows};
+use super::driver::{Block, check};
+use super::gpu::Gpu;
+use super::graph::Graph;
+use super::memory::{Format, Memory, bytes_offset, format};
+use super::probe;
+use super::staging::Staging;
+use crate::backend::{Backend, BackendError, Call, Floats, Run, Sizes, Space, Update, Upload};
+use crate::ops;
+use cudarc::driver::{result, sys};
+use half::bf16;
+use std::collections::HashMap;
+
+/// A CUDA device: bf16 activations, f32 master weights.
+// The order of the fields is the order in which they are freed: the context goes last.
+pub struct Cuda {
+    graphs: HashMap<usize, Option<Graph>>,
+    gpu: Gpu,
+    memory: Memory,
+    staging: Staging,
+    run: Block,
+    update: Block,
+    decayed: Block,
+    ranges: usize,
+    name: String,
+    context: Context,
+}
+
+/// The device's primary context, held.
+struct Context {
+    device: sys::CUdevice,
+    raw: sys::CUcontext,
+}
+
+// SAFETY: handles that any thread may use.
+unsafe impl Send for Context {}
+
+impl Context {
+    fn new(device: sys::CUdevice) -> Result<Self, BackendError> {
+        // SAFETY: the device was found by the driver.
+        let raw = check("the opening of the device", unsafe {
+            result::primary_ctx::retain(device)
+        })?;
+        let context = Self { device, raw };
+        context.bind()?;
+        Ok(context)
+    }
+
+    /// Makes it the context of this thread: the driver's calls work on a thread's own.
+    fn bind(&self) -> Result<(), BackendError> {
+        // SAFETY: the context is held.
+        check("the binding of the device", unsafe {
+            result::ctx::set_current(self.raw)
+        })
+    }
+}
+
+impl std::ops::Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once, released once.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
+/// An update as its kernels read it; what f64 arithmetic derives is derived here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DeviceUpdate {
+    /// `lr / (1 - beta1^step)`.
+    step_size: f32,
+    beta1: f32,
+    beta2: f32,
+    one_minus_beta1: f32,
+    one_minus_beta2: f32,
+    /// `1 / (1 - beta2^step)`.
+    fix2: f32,
+    eps: f32,
+    /// `1 - lr * weight_decay`.
+    kept: f32,
+    clip_norm: f32,
+    max_loss: f32,
+    max_grad_norm: f32,
+    one_minus_ema_decay: f32,
+}
+
+impl DeviceUpdate {
+    fn new(u: &Update) -> Self {
+        let hyper = ops::adamw::Hyper {
+            lr: u.lr,
+            beta1: u.beta1,
+            beta2: u.beta2,
+            eps: u.eps,
+            weight_decay: u.weight_decay,
+            step: u.step,
+        };
+        let (fix1, fix2) = hyper.corrections();
+        Self {
+            step_size: (u.lr / fix1) as f32,
+            beta1: u.beta1 as f32,
+            beta2: u.beta2 as f32,
+            one_minus_beta1: (1.0 - u.beta1) as f32,
+            one_minus_beta2: (1.0 - u.beta2) as f32,
+            fix2: (1.0 / fix2) as f32,
+            eps: u.eps as f32,
+            kept: (1.0 - u.lr * u.weight_decay) as f32,
+            clip_norm: u.clip_norm as f32,
+            max_loss: u.max_loss as f32,
+            max_grad_norm: u.max_grad_norm as f32,
+            one_minus_ema_decay: (1.0 - u.ema_decay) as f32,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: twelve floats without padding.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
+    }
+}
+
+impl Cuda {
+    /// Opens the device of that number.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] says what is missing and what to do.
+    pub fn open(ordinal: usize) -> Result<Self, BackendError> {
+        let found = probe::device(ordinal)?;
+        let context = Context::new(found.raw)?;
+        let run = Block::new(size_of::<DeviceRun>(), "the counts of a run")?;
+        let gpu = Gpu::new(
+            Ptr::new(run.address()),
+            found.multiprocessors,
+            found.capability,
+        )?;
+        Ok(Self {
+            graphs: HashMap::new(),
+            gpu,
+            memory: Memory::new(&Sizes::default())?,
+            staging: Staging::new(0)?,
+            run,
+            update: Block::new(size_of::<DeviceUpdate>(), "the settings of an update")?,
+            decayed: Block::new(0, "the ranges of weight decay")?,
+            ranges: 0,
+            name: format!(
+                "cuda:{} {}, sm_{}, {} multiprocessors, {} MiB, bf16",
+                found.ordinal,
+                found.name,
+                found.capability,
+                found.multiprocessors,
+                found.memory_bytes >> 20
+            ),
+            context,
+        })
+    }
+
+    /// Puts one call into the stream.
+    fn launch(&self, call: &Call) -> Result<(), BackendError> {
+        let (gpu, m) = (&self.gpu, &self.memory);
+        match *call {
+            Call::LayernormForward {
+                rows,
+                c,
+                eps,
+                x,
+                w,
+                b,
+                y,
+                stats,
+            } => {
+                let args = ops::layernorm::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    eps,
+                    x: m.half(x),
+                    w: m.single(w),
+                    b: m.single(b),
+                    y: m.half(y),
+                    stats: m.single(stats),
+                };
+                ops::layernorm::cuda::forward(gpu, rows.cap(), &args)
+            }
+            Call::LayernormBackward {
+                rows,
+                c,
+                x,
+                w,
+                stats,
+                dy,
+                dx,
+                accumulate,
+                dw,
+                db,
+            } => {
+                let args = ops::layernorm::cuda::Backward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    accumulate: u32::from(accumulate),
+                    x: m.half(x),
+                    w: m.single(w),
+                    stats: m.single(stats),
+                    dy: m.half(dy),
+                    dx: m.half(dx),
+                    partial: Ptr::NULL,
+                };
+                ops::layernorm::cuda::backward(gpu, rows.cap(), &args, m.single(dw), m.single(db))
+            }
+            Call::ZeroGrads => {
+                let (address, bytes) = m.whole(Space::Grads);
+                gpu.stream.zero(address, bytes)
+            }
+            ref other => unimplemented!("{}", other.name()),
+        }
+    }
+}
+
+impl Backend for Cuda {
+    fn describe(&self) -> String {
+        self.name.clone()
+    }
+
+    fn workspace(&self, call: &Call) -> usize {
+        let sms = self.gpu.multiprocessors;
+        match *call {
+            Call::LayernormBackward { rows, c, .. } => {
+                ops::layernorm::cuda::backward_workspace(sms, rows.cap(), c)
+            }
+            _ => 0,
+        }
+    }
+
+    fn memory(&self, sizes: &Sizes) -> Vec<(&'static str, usize)> {
+        let kept = |on: bool| if on { 4 * sizes.params } else { 0 };
+        let batch = bytes_offset(sizes) + sizes.bytes;
+        vec![
+            ("parameters, f32 and bf16", 6 * sizes.params),
+            ("gradients", kept(sizes.moments)),
+            ("moments", 2 * kept(sizes.moments)),
+            ("averaged parameters", kept(sizes.ema)),
+            (
+                "activations, their gradients, scratch",
+                2 * sizes.arena + 4 * sizes.wide,
+            ),
+            ("workspace of the kernels", sizes.workspace),
+            ("sums, scales, embeddings", 4 * sizes.io),
+            ("batch, and the next one", 2 * batch),
+        ]
+    }
+
+    fn reserve(&mut self, sizes: &Sizes) -> Result<(), BackendError> {
+        self.context.bind()?;
+        self.graphs.clear();
+        // The old memory goes before the new one comes.
+        self.memory = Memory::new(&Sizes::default())?;
+        self.memory = Memory::new(sizes)?;
+        self.gpu.workspace = Ptr::new(self.memory.workspace.address());
+        self.staging = Staging::new(self.memory.batch().1)?;
+        let flat: Vec<u32> = sizes.decayed.iter().flatten().map(|n| *n as u32).collect();
+        self.decayed = Block::new(4 * flat.len(), "the ranges of weight decay")?;
+        self.ranges = sizes.decayed.len();
+        self.gpu
+            .stream
+            .upload(self.decayed.address(), bytemuck::cast_slice(&flat))?;
+        self.gpu.stream.synchronize("the preparation of the device")
+    }
+
+    fn stage(&mut self, upload: &Upload<'_>) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let behind = self.memory.bytes_at();
+        self.staging.stage(|host| {
+            for (dst, src) in upload.words {
+                let src: &[u8] = bytemuck::cast_slice(src);
+                host[4 * dst.offset..][..src.len()].copy_from_slice(src);
+            }
+            for (dst, src) in upload.bytes {
+                host[behind + dst.offset..][..src.len()].copy_from_slice(src);
+            }
+        })
+    }
+
+    fn begin(&mut self, run: &Run) -> Result<(), BackendError> {
+        self.context.bind()?;
+        self.staging.take(&self.gpu.stream, self.memory.batch().0)?;
+        let run = DeviceRun::new(run);
+        self.gpu.stream.upload(self.run.address(), run.bytes())
+    }
+
+    fn begin_update(&mut self, update: &Update) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let update = DeviceUpdate::new(update);
+        self.gpu
+            .stream
+            .upload(self.update.address(), update.bytes())
+    }
+
+    fn write(&mut self, dst: Floats, src: &[f64]) -> Result<(), BackendError> {
+        let src: Vec<f32> = src.iter().map(|x| *x as f32).collect();
+        self.write_f32(dst, &src)
+    }
+
+    fn read(&mut self, src: Floats, dst: &mut [f64]) -> Result<(), BackendError> {
+        let mut single = vec![0.0; dst.len()];
+        self.read_f32(src, &mut single)?;
+        dst.iter_mut()
+            .zip(single)
+            .for_each(|(d, s)| *d = f64::from(s));
+        Ok(())
+    }
+
+    fn write_f32(&mut self, dst: Floats, src: &[f32]) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let dst = Floats {
+            len: src.len(),
+            ..dst
+        };
+        let stream = &self.gpu.stream;
+        if format(dst.space) == Format::Single {
+            let at = self.memory.single(dst).address();
+            stream.upload(at, bytemuck::cast_slice(src))?;
+        }
+        if matches!(dst.space, Space::Arena | Space::Params) {
+            let half: Vec<bf16> = src.iter().map(|x| bf16::from_f32(*x)).collect();
+            let at = self.memory.half(dst).address();
+            stream.upload(at, bytemuck::cast_slice(&half))?;
+        }
+        Ok(())
+    }
+
+    fn read_f32(&mut self, src: Floats, dst: &mut [f32]) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let src = Floats {
+            len: dst.len(),
+            ..src
+        };
+        let stream = &self.gpu.stream;
+        match format(src.space) {
+            Format::Single => {
+                let at = self.memory.single(src).address();
+                stream.download(bytemuck::cast_slice_mut(dst), at)
+            }
+            Format::Half => {
+                let mut half = vec![bf16::ZERO; dst.len()];
+                let at = self.memory.half(src).address();
+                stream.download(bytemuck::cast_slice_mut(&mut half), at)?;
+                dst.iter_mut().zip(half).for_each(|(d, h)| *d = h.to_f32());
+                Ok(())
+            }
+        }
+    }
+
+    fn run(&mut self, call: &Call) -> Result<(), BackendError> {
+        self.context.bind()?;
+        self.launch(call)
+    }
+
+    fn replay(&mut self, number: usize, calls: &[Call]) -> Result<(), BackendError> {
+        self.context.bind()?;
+        match self.graphs.get(&number) {
+            Some(Some(graph)) => graph.launch(&self.gpu.stream),
+            Some(None) => {
+                let record = || calls.iter().try_for_each(|call| self.launch(call));
+                let graph = Graph::capture(&self.gpu.stream, record)?;
+                graph.launch(&self.gpu.stream)?;
+                self.graphs.insert(number, Some(graph));
+                Ok(())
+            }
+            // The first time kernels are loaded on the way, which a capture does not allow.
+            None => {
+                calls.iter().try_for_each(|call| self.launch(call))?;
+                self.graphs.insert(number, None);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What CUDA this machine offers, found out without failing.
+
+use super::images::{IMAGES, NVCC};
+use crate::backend::BackendError;
+use cudarc::driver::{result, sys};
+
+/// A device as the driver describes it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its number.
+    pub ordinal: usize,
+    /// Its name.
+    pub name: String,
+    /// Compute capability, 80 for 8.0.
+    pub capability: u32,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
+    /// Bytes of memory.
+    pub memory_bytes: usize,
+    pub(super) raw: sys::CUdevice,
+}
+
+/// The oldest device that the kernels are written for.
+const OLDEST: u32 = 75;
+
+/// The driver's version (13000 for 13.0) and its devices.
+///
+/// # Errors
+/// [`BackendError::Unavailable`] with the reason and what to do: no kernels in the binary, no driver, no device.
+pub fn probe() -> Result<(i32, Vec<Found>), BackendError> {
+    let no = |reason: String, hint| Err(BackendError::Unavailable { reason, hint });
+    if NVCC.is_none() || IMAGES.is_empty() {
+        return no(
+            "this binary was built without CUDA kernels, for there was no nvcc".into(),
+            "install the CUDA toolkit, or run scripts/get-nvcc, and build again",
+        );
+    }
+    // SAFETY: only looks for the library.
+    if !unsafe { sys::is_culib_present() } {
+        return no(
+            "this machine has no NVIDIA driver (no libcuda.so.1 is found)".into(),
+            "install the driver, or use --device cpu",
+        );
+    }
+    if let Err(error) = result::init() {
+        let (name, text) = words(error);
+        return no(
+            format!("the NVIDIA driver does not start: {name}, {text}"),
+            "look at the driver with nvidia-smi, or use --device cpu",
+        );
+    }
+    let mut version = 0;
+    // SAFETY: writes one number.
+    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    super::driver::check("the question for the driver's version", asked.result())?;
+    let count = super::driver::check("the count of devices", result::device::get_count())?;
+    let mut found = Vec::new();
+    for ordinal in 0..count {
+        found.push(describe(ordinal)?);
+    }
+    if found.is_empty() {
+        return no(
+            "the NVIDIA driver finds no device".into(),
+            "look at CUDA_VISIBLE_DEVICES and nvidia-smi, or use --device cpu",
+        );
+    }
+    Ok((version, found))
+}
+
+/// The device of that number.
+pub(super) fn device(ordinal: usize) -> Result<Found, BackendError> {
+    let (_, devices) = probe()?;
+    let count = devices.len();
+    let Some(found) = devices.into_iter().nth(ordinal) else {
+        return Err(BackendError::Unavailable {
+            reason: format!(
+                "there is no CUDA device {ordinal}: this machine has {count}, counted from 0"
+            ),
+            hint: "`cxr-engine doctor` lists them",
+        });
+    };
+    if found.capability < OLDEST {
+        return Err(BackendError::Unavailable {
+            reason: format!(
+                "{} has compute capability {}.{}, older than the 7.5 that the kernels need",
+                found.name,
+                found.capability / 10,
+                found.capability % 10
+            ),
+            hint: "use a newer device, or --device cpu",
+        });
+    }
+    Ok(found)
+}
+
+fn describe(ordinal: i32) -> Result<Found, BackendError> {
+    use sys::CUdevice_attribute as A;
+    let raw = super::driver::check("the search for a device", result::device::get(ordinal))?;
+    let attribute = |a| {
+        // SAFETY: the device was found above.
+        let value = unsafe { result::device::get_attribute(raw, a) };
+        super::driver::check("a question to the device", value)
+    };
+    let major = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+    // SAFETY: as above.
+    let memory = unsafe { result::device::total_mem(raw) };
+    Ok(Found {
+        ordinal: ordinal as usize,
+        name: super::driver::check("a device's name", result::device::get_name(raw))?,
+        capability: (10 * major + minor) as u32,
+        multiprocessors: multiprocessors as u32,
+        memory_bytes: super::driver::check("a device's memory", memory)?,
+        raw,
+    })
+}
+
+/// Name and description of an error.
+fn words(error: cudarc::driver::DriverError) -> (String, String) {
+    let text = |s: Result<&std::ffi::CStr, _>| {
+        s.map_or(String::from("unknown"), |s| {
+            s.to_string_lossy().into_owned()
+        })
+    };
+    (text(error.error_name()), text(error.error_string()))
+}
