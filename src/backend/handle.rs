@@ -113,7 +113,7 @@ pub enum Count {
 
 impl Count {
     /// Its place among the counts of a run.
-    pub(crate) fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Count::Tokens => 0,
             Count::Segments => 1,

@@ -4,7 +4,7 @@
 //! NaN: what a device does not write shows. Buffers have more room than the rows of the case take, filled with
 //! NaN too: what a device reads or writes beyond them shows as well.
 
-use super::check::{REDUCTION, compare};
+use super::check::{ELEMENTWISE, REDUCTION, compare};
 use crate::backend::{
     Backend, BackendError, Bytes, Call, Count, DropoutSite, Floats, Rows, Run, Sizes, Space,
     Update, Upload, Words,
@@ -26,6 +26,13 @@ pub enum Grade {
 impl Grade {
     /// f32 sums, see [`REDUCTION`].
     pub const SUMS: Grade = Grade::Single(REDUCTION);
+    /// A few operations in f32, see [`ELEMENTWISE`].
+    pub const ELEMENTS: Grade = Grade::Single(ELEMENTWISE);
+    /// What an update makes: factors rounded to f32 multiply each other, and where a weight nearly vanishes its
+    /// neighbours' rounding stays.
+    pub const UPDATED: Grade = Grade::Single(3.0 * ELEMENTWISE);
+    /// An input: not a bit of it may change.
+    pub const UNTOUCHED: Grade = Grade::Single(0.0);
 }
 
 /// A buffer of the case.
@@ -164,7 +171,7 @@ impl Case {
         cols: usize,
         values: Vec<f64>,
     ) -> Floats {
-        self.buffer(name, space, rows.cap() * cols, values, Grade::Single(0.0))
+        self.buffer(name, space, rows.cap() * cols, values, Grade::UNTOUCHED)
     }
 
     /// An output that is overwritten: `rows` now, of `cols` columns.
@@ -202,16 +209,50 @@ impl Case {
         grade: Grade,
     ) -> [Floats; 2] {
         let len = values.len();
-        let at = self.buffer(name, Space::Params, len, values, Grade::Single(0.0));
-        // Gradients are laid out like the parameters.
+        let at = self.trained(name, values, Grade::UNTOUCHED);
+        [
+            at,
+            self.like(at, name, Space::Grads, draw.normal(len), grade),
+        ]
+    }
+
+    /// A parameter that an update changes.
+    pub fn trained(&mut self, name: &'static str, values: Vec<f64>, grade: Grade) -> Floats {
+        self.buffer(name, Space::Params, values.len(), values, grade)
+    }
+
+    /// What another space that is laid out like the parameters has for `param`.
+    pub fn like(
+        &mut self,
+        param: Floats,
+        name: &'static str,
+        space: Space,
+        values: Vec<f64>,
+        grade: Grade,
+    ) -> Floats {
         self.sizes.moments = true;
+        self.sizes.ema |= space == Space::Ema;
+        let at = param.within(space);
         self.buffers.push(Buffer {
             name,
-            at: at.within(Space::Grads),
-            start: draw.normal(len),
+            at,
+            start: values,
             grade,
         });
-        [at, at.within(Space::Grads)]
+        at
+    }
+
+    /// Lets weight decay apply to `param`.
+    pub fn decay(&mut self, param: Floats) {
+        let len = param.len.next_multiple_of(16);
+        self.sizes.decayed.push([param.offset, len]);
+    }
+
+    /// Room for a call, whose content after it means nothing.
+    pub fn scratch(&mut self, space: Space, len: usize) -> Floats {
+        let at = self.buffer("scratch", space, len, Vec::new(), Grade::UNTOUCHED);
+        self.buffers.pop();
+        at
     }
 
     fn buffer(
@@ -347,8 +388,9 @@ impl Case {
             if share > 1.0 {
                 let c = compare(got, want);
                 return Err(format!(
-                    "{}[{}] of {}: got {:e}, want {:e}; the buffer is at {:.0} % of its bound",
+                    "{} ({:?})[{}] of {}: got {:e}, want {:e}; the buffer is at {:.0} % of its bound",
                     b.name,
+                    b.at.space,
                     c.index,
                     self.shape,
                     c.got,

@@ -18,6 +18,7 @@ pub mod bce;
 pub mod case;
 pub mod check;
 pub mod contrastive;
+pub mod copy;
 pub mod dropout;
 pub mod embed;
 pub mod gather_rows;
@@ -35,6 +36,14 @@ mod real;
 
 pub use real::Real;
 
+/// The cases of an operation.
+type Cases = fn(&mut case::Draw) -> case::Case;
+
 /// The cases of every operation that [`crate::selfcheck`] runs.
-pub const CASES: &[(&str, fn(&mut case::Draw) -> case::Case)] =
-    &[("layernorm", layernorm::cases::case)];
+pub const CASES: &[(&str, Cases)] = &[
+    ("adamw", adamw::cases::case),
+    ("contrastive", contrastive::cases::case),
+    ("copy", copy::cases::case),
+    ("layernorm", layernorm::cases::case),
+    ("pooled", pooled::cases::case),
+];

@@ -213,7 +213,7 @@ macro_rules! executor {
                             Some(drop) => ops::dropout::$path::backward(
                                 $(&self.$pool,)? &drop, r(dy, n), w(dx, n), accumulate,
                             ),
-                            None => copy(r(dy, n), w(dx, n), accumulate),
+                            None => ops::copy::$path::copy($(&self.$pool,)? r(dy, n), w(dx, n), accumulate),
                         }
                     }
                     Call::GatherForward { from, rows, c, x, index, y } => {
@@ -363,7 +363,7 @@ macro_rules! executor {
                     }
                     Call::Copy { rows, c, src, dst, accumulate } => {
                         let n = now(rows) * c;
-                        copy(r(src, n), w(dst, n), accumulate);
+                        ops::copy::$path::copy($(&self.$pool,)? r(src, n), w(dst, n), accumulate);
                     }
                     Call::Zero { rows, c, dst } => w(dst, now(rows) * c).fill(0.0),
                 }
@@ -489,14 +489,6 @@ macro_rules! executor {
 
 executor!(f32, cpu, pool);
 executor!(f64, reference);
-
-fn copy<F: Real>(src: &[F], dst: &mut [F], accumulate: bool) {
-    if accumulate {
-        dst.iter_mut().zip(src).for_each(|(d, s)| *d += *s);
-    } else {
-        dst.copy_from_slice(src);
-    }
-}
 
 /// Bytes by class, of floats of `float` bytes.
 fn memory_classes(sizes: &Sizes, float: usize) -> Vec<(&'static str, usize)> {

@@ -1,6 +1,6 @@
 //! The CUDA device: calls to launches, and everything around them.
 
-use super::args::{DeviceRun, Drop, Ptr, Rows};
+use super::args::{DeviceRun, Ptr};
 use super::driver::{Block, check};
 use super::gpu::Gpu;
 use super::graph::Graph;
@@ -9,6 +9,7 @@ use super::probe;
 use super::staging::Staging;
 use crate::backend::{Backend, BackendError, Call, Floats, Run, Sizes, Space, Update, Upload};
 use crate::ops;
+use crate::ops::copy::cuda::Matrix;
 use cudarc::driver::{result, sys};
 use half::bf16;
 use std::collections::HashMap;
@@ -153,6 +154,43 @@ impl Cuda {
         })
     }
 
+    /// A matrix in its format; parameters as matrix products see them.
+    fn matrix(&self, at: Floats) -> Matrix {
+        match at.space {
+            Space::Arena | Space::Params => Matrix::Half(self.memory.half(at)),
+            _ => Matrix::Single(self.memory.single(at)),
+        }
+    }
+
+    /// What both passes of contrast are given.
+    fn contrastive(
+        &self,
+        [images, texts, pairs]: [crate::backend::Rows; 3],
+        c: usize,
+        [image, text, log_inv_tau]: [Floats; 3],
+        soft: Option<[Floats; 2]>,
+    ) -> ops::contrastive::cuda::Contrastive {
+        let m = &self.memory;
+        ops::contrastive::cuda::Contrastive {
+            run: self.gpu.run,
+            images: images.into(),
+            texts: texts.into(),
+            pairs: pairs.into(),
+            dim: c as u32,
+            caps: [images.cap() as u32, texts.cap() as u32],
+            image: m.single(image),
+            text: m.single(text),
+            log_inv_tau: m.single(log_inv_tau),
+            soft: soft.map_or([Ptr::NULL; 2], |s| s.map(|s| m.single(s))),
+            scale: Ptr::NULL,
+            work: ops::contrastive::cuda::Work::NONE,
+            sums: Ptr::NULL,
+            dimage: Ptr::NULL,
+            dtext: Ptr::NULL,
+            dlog_inv_tau: Ptr::NULL,
+        }
+    }
+
     /// Puts one call into the stream.
     fn launch(&self, call: &Call) -> Result<(), BackendError> {
         let (gpu, m) = (&self.gpu, &self.memory);
@@ -206,6 +244,144 @@ impl Cuda {
                 };
                 ops::layernorm::cuda::backward(gpu, rows.cap(), &args, m.single(dw), m.single(db))
             }
+            Call::ContrastiveForward {
+                images,
+                texts,
+                pairs,
+                c,
+                image,
+                text,
+                log_inv_tau,
+                soft,
+                sums,
+                ..
+            } => {
+                let args = ops::contrastive::cuda::Contrastive {
+                    sums: m.single(sums),
+                    ..self.contrastive([images, texts, pairs], c, [image, text, log_inv_tau], soft)
+                };
+                ops::contrastive::cuda::forward(gpu, &args)
+            }
+            Call::ContrastiveBackward {
+                images,
+                texts,
+                pairs,
+                c,
+                image,
+                text,
+                log_inv_tau,
+                soft,
+                scale,
+                dimage,
+                dtext,
+                dlog_inv_tau,
+                ..
+            } => {
+                let args = ops::contrastive::cuda::Contrastive {
+                    scale: m.single(scale),
+                    dimage: m.single(dimage),
+                    dtext: m.single(dtext),
+                    dlog_inv_tau: m.single(dlog_inv_tau),
+                    ..self.contrastive([images, texts, pairs], c, [image, text, log_inv_tau], soft)
+                };
+                ops::contrastive::cuda::backward(gpu, &args)
+            }
+            Call::PooledStore {
+                from,
+                c,
+                pooled,
+                images,
+                texts,
+            } => {
+                let args = ops::pooled::cuda::Store {
+                    run: gpu.run,
+                    rows: from.into(),
+                    c: c as u32,
+                    pooled: m.half(pooled),
+                    images: m.single(images),
+                    texts: m.single(texts),
+                };
+                ops::pooled::cuda::store(gpu, from.cap(), &args)
+            }
+            Call::PooledFetch {
+                from,
+                c,
+                images,
+                texts,
+                pooled,
+            } => {
+                let args = ops::pooled::cuda::Fetch {
+                    run: gpu.run,
+                    rows: from.into(),
+                    c: c as u32,
+                    images: m.single(images),
+                    texts: m.single(texts),
+                    pooled: m.single(pooled),
+                };
+                ops::pooled::cuda::fetch(gpu, from.cap(), &args)
+            }
+            Call::GradNorm { norm } => {
+                let (grads, bytes) = m.whole(Space::Grads);
+                ops::grad_norm::cuda::norm(gpu, bytes / 4, Ptr::new(grads), m.single(norm))
+            }
+            Call::Judge {
+                ref weights,
+                totals,
+                norm,
+                verdict,
+            } => ops::judge::cuda::judge(
+                gpu,
+                Ptr::new(self.update.address()),
+                weights,
+                m.single(totals),
+                m.single(norm),
+                m.single(verdict),
+            ),
+            Call::AdamW { verdict } => {
+                let single = |space| Ptr::new(m.whole(space).0);
+                let args = ops::adamw::cuda::AdamW {
+                    update: Ptr::new(self.update.address()),
+                    verdict: m.single(verdict),
+                    len: m.params_len() as u64,
+                    ranges: self.ranges as u32,
+                    decayed: Ptr::new(self.decayed.address()),
+                    w: single(Space::Params),
+                    shadow: m.shadow(),
+                    g: single(Space::Grads),
+                    m: single(Space::Moment1),
+                    v: single(Space::Moment2),
+                };
+                ops::adamw::cuda::step(gpu, &args)
+            }
+            Call::Average { verdict } => {
+                let args = ops::adamw::cuda::Average {
+                    update: Ptr::new(self.update.address()),
+                    verdict: m.single(verdict),
+                    len: m.params_len() as u64,
+                    ema: Ptr::new(m.whole(Space::Ema).0),
+                    w: Ptr::new(m.whole(Space::Params).0),
+                };
+                ops::adamw::cuda::average(gpu, &args)
+            }
+            Call::Clamp { param, max } => {
+                let args = ops::adamw::cuda::Clamp {
+                    len: param.len as u32,
+                    max,
+                    w: m.single(param),
+                    shadow: m.half(param),
+                };
+                ops::adamw::cuda::clamp(gpu, &args)
+            }
+            Call::Copy {
+                rows,
+                c,
+                src,
+                dst,
+                accumulate,
+            } => {
+                ops::copy::cuda::copy(gpu, rows, c, self.matrix(src), self.matrix(dst), accumulate)
+            }
+            Call::Zero { rows, c, dst } => ops::copy::cuda::zero(gpu, rows, c, self.matrix(dst)),
             Call::ZeroGrads => {
                 let (address, bytes) = m.whole(Space::Grads);
                 gpu.stream.zero(address, bytes)
@@ -226,6 +402,16 @@ impl Backend for Cuda {
             Call::LayernormBackward { rows, c, .. } => {
                 ops::layernorm::cuda::backward_workspace(sms, rows.cap(), c)
             }
+            Call::ContrastiveForward {
+                images, texts, c, ..
+            }
+            | Call::ContrastiveBackward {
+                images, texts, c, ..
+            } => {
+                let caps = [images.cap() as u32, texts.cap() as u32];
+                ops::contrastive::cuda::workspace(caps, c as u32)
+            }
+            Call::GradNorm { .. } => ops::grad_norm::cuda::workspace(sms),
             _ => 0,
         }
     }

@@ -107,6 +107,11 @@ impl Memory {
         Ptr::new(block.address()).add(at.offset)
     }
 
+    /// The copy of all parameters in bf16.
+    pub fn shadow(&self) -> Ptr<bf16> {
+        Ptr::new(self.shadow.address())
+    }
+
     /// The address of a list.
     pub fn words(&self, at: Words) -> Ptr<u32> {
         assert!(

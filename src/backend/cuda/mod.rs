@@ -16,7 +16,7 @@ mod probe;
 mod staging;
 
 pub use args::{DeviceRun, Drop, Ptr, Rows};
-pub use device::Cuda;
+pub use device::{Cuda, DeviceUpdate};
 pub use gpu::{Gpu, Kernel};
 pub use images::{ARCHS, NVCC, RESOURCES, Resources};
 pub use probe::{Found, probe};

@@ -1,6 +1,8 @@
 //! AdamW: one pass over a flat range of parameters, with decoupled weight decay.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,9 @@
 //! one cross-entropy. Without soft targets, image `i` and text `i` are each other's target for
 //! `i < pairs`; whatever else is there only serves as negatives.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! It is decided where the sums and the norm are, so that a device need not ask the host in the middle of a step.
 
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

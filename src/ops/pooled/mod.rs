@@ -4,7 +4,9 @@
 //! store has images and texts apart: all pairs of the step first, at the same place on both sides, then what
 //! has no partner, which only soft targets use.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

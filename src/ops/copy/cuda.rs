@@ -1,0 +1,100 @@
+//! Launches of `kernels/copy.cu`.
+
+use crate::backend::BackendError;
+use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use half::bf16;
+
+const BLOCK: usize = 256;
+
+/// Blocks a multiprocessor: what keeps its memory busy.
+const BLOCKS: usize = 8;
+
+const fn kernel(name: &'static str) -> Kernel {
+    Kernel { op: "copy", name }
+}
+
+/// A matrix in either format.
+#[derive(Clone, Copy)]
+pub(crate) enum Matrix {
+    /// bf16
+    Half(Ptr<bf16>),
+    /// f32
+    Single(Ptr<f32>),
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CopyArgs {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    c: u32,
+    accumulate: u32,
+    src: Ptr<u8>,
+    dst: Ptr<u8>,
+}
+
+/// Blocks for `units` of work.
+fn grid(gpu: &Gpu, units: usize) -> [u32; 3] {
+    let most = BLOCKS * gpu.multiprocessors as usize;
+    [units.div_ceil(BLOCK).min(most) as u32, 1, 1]
+}
+
+/// See [`super::reference::copy`]; rows of `c`.
+pub(crate) fn copy(
+    gpu: &Gpu,
+    rows: crate::backend::Rows,
+    c: usize,
+    src: Matrix,
+    dst: Matrix,
+    accumulate: bool,
+) -> Result<(), BackendError> {
+    use Matrix::{Half, Single};
+    let n = rows.cap() * c;
+    let (name, units, src, dst) = match (src, dst) {
+        (Half(src), Half(dst)) => ("copy_bf16", n.div_ceil(8), src.cast(), dst.cast()),
+        (Single(src), Single(dst)) => ("copy_f32", n, src.cast(), dst.cast()),
+        (Single(src), Half(dst)) => ("copy_f32_bf16", n, src.cast(), dst.cast()),
+        (Half(_), Single(_)) => {
+            unreachable!("no program copies activations to where the host reads")
+        }
+    };
+    let args = CopyArgs {
+        run: gpu.run,
+        rows: rows.into(),
+        c: c as u32,
+        accumulate: u32::from(accumulate),
+        src,
+        dst,
+    };
+    gpu.launch(&kernel(name), grid(gpu, units), BLOCK as u32, 0, &args)
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Zero {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    row_bytes: u32,
+    dst: Ptr<u8>,
+}
+
+/// `dst = 0`; rows of `c`.
+pub(crate) fn zero(
+    gpu: &Gpu,
+    rows: crate::backend::Rows,
+    c: usize,
+    dst: Matrix,
+) -> Result<(), BackendError> {
+    let (element, dst) = match dst {
+        Matrix::Half(dst) => (2, dst.cast()),
+        Matrix::Single(dst) => (4, dst.cast()),
+    };
+    let args = Zero {
+        run: gpu.run,
+        rows: rows.into(),
+        row_bytes: (c * element) as u32,
+        dst,
+    };
+    let grid = grid(gpu, rows.cap() * c * element / 2);
+    gpu.launch(&kernel("copy_zero_any"), grid, BLOCK as u32, 0, &args)
+}
