@@ -12,6 +12,9 @@ pub(super) struct Backward {
     calls: Vec<Call>,
     /// The gradient of each tensor once some call has written it.
     grads: Vec<Option<Floats>>,
+    /// The slope of the activation that made a tensor, where its only use is a linear layer: that layer multiplies
+    /// by it on the way out, which saves the layer below a pass over the gradient.
+    slopes: Vec<Option<Floats>>,
 }
 
 impl Backward {
@@ -20,6 +23,7 @@ impl Backward {
         let mut back = Self {
             calls: Vec::new(),
             grads: vec![None; tensors],
+            slopes: slopes(nodes, tensors),
         };
         for node in nodes.iter().rev() {
             back.node(tape, node);
@@ -257,6 +261,9 @@ impl Backward {
     ) {
         let Some(dy) = self.of(y) else { return };
         let (rows, k, n) = (tape.info(x).rows, tape.info(x).cols, tape.info(y).cols);
+        // What is multiplied already by the layer above.
+        let dact = dact.filter(|_| self.slopes[y.0].is_none());
+        let below = self.slopes[x.0];
         let scratch = (dact.is_some() || opts.dropout.is_some())
             .then(|| tape.buffer("linear_bwd.du", rows.cap() * n, Usage::Scratch));
         let (dx, accumulate) = if tape.info(x).grad {
@@ -277,7 +284,7 @@ impl Backward {
             scratch,
             dx,
             accumulate,
-            below: None,
+            below,
             dw: w.grad(),
             db: b.grad(),
         });
@@ -334,6 +341,30 @@ impl Backward {
             self.merge(tape, *proj, dproj);
         }
     }
+}
+
+/// For each tensor the slope that the layer above it multiplies by, see [`Backward::slopes`].
+fn slopes(nodes: &[Node], tensors: usize) -> Vec<Option<Floats>> {
+    let mut slopes = vec![None; tensors];
+    let mut uses = vec![0; tensors];
+    let mut linear = vec![false; tensors];
+    for node in nodes {
+        node.inputs(&mut |t| uses[t.0] += 1);
+        if let Node::Linear {
+            x, y, dact, opts, ..
+        } = node
+        {
+            linear[x.0] = true;
+            // A residual's gradient is that of the output as it is.
+            slopes[y.0] = dact.filter(|_| opts.residual.is_none());
+        }
+    }
+    for (t, slope) in slopes.iter_mut().enumerate() {
+        if uses[t] != 1 || !linear[t] {
+            *slope = None;
+        }
+    }
+    slopes
 }
 
 /// Refuses a program in which some trained parameter would silently never learn.

@@ -105,6 +105,31 @@ pub(super) enum Node {
     },
 }
 
+impl Node {
+    /// Shows every tensor that the operation reads.
+    pub fn inputs(&self, see: &mut dyn FnMut(Tensor)) {
+        match self {
+            Node::Linear { x, opts, .. } => {
+                see(*x);
+                opts.residual.into_iter().for_each(see);
+            }
+            Node::Attention { q, kv, .. } => {
+                see(*q);
+                see(*kv);
+            }
+            Node::Embed { scales, .. } => scales.iter().for_each(|(_, _, proj)| see(*proj)),
+            Node::MaskedCe { h: x, .. }
+            | Node::MaskedPatch { pred: x, .. }
+            | Node::Bce { z: x, .. }
+            | Node::Layernorm { x, .. }
+            | Node::Dropout { x, .. }
+            | Node::Gather { x, .. }
+            | Node::Pool { x, .. }
+            | Node::Seed { x, .. } => see(*x),
+        }
+    }
+}
+
 /// A program being recorded.
 #[derive(Debug, Default)]
 pub struct Tape {

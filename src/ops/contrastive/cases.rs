@@ -6,7 +6,8 @@ use crate::ops::check::COMPOSED;
 
 /// Forward and backward of one shape, with pairs or soft targets.
 pub fn case(draw: &mut Draw) -> Case {
-    let (images, texts, c) = (draw.rows(40), draw.rows(40), draw.cols(200));
+    // A row of one column is 1 or -1 once normalised, and its gradient nothing but rounding.
+    let (images, texts, c) = (draw.rows(40), draw.rows(40), draw.cols(200).max(3));
     let pairs = draw.below(images.min(texts) + 1);
     let soft = draw.coin();
     let mut case = Case::new(format!(
