@@ -14,8 +14,6 @@ pub struct Options {
     pub cases: usize,
     /// Seed of the inputs.
     pub seed: u64,
-    /// Whether the device stores activations in bf16.
-    pub half: bool,
 }
 
 /// What was found of one operation.
@@ -57,7 +55,7 @@ pub fn run(
         };
         for number in 0..options.cases {
             let case = make(&mut Draw::new(options.seed, number));
-            check(options, &case, &mut reference, device, &mut finding)?;
+            check(&case, &mut reference, device, &mut finding)?;
         }
         progress(&finding);
         findings.push(finding);
@@ -66,7 +64,6 @@ pub fn run(
 }
 
 fn check(
-    options: &Options,
     case: &Case,
     reference: &mut dyn Backend,
     device: &mut dyn Backend,
@@ -79,7 +76,7 @@ fn check(
         |run: &[Vec<f64>]| -> Vec<u64> { run.iter().flatten().map(|x| x.to_bits()).collect() };
     let first = bits(&got);
     finding.digest = crc32c::crc32c_append(finding.digest, bytemuck::cast_slice(&first));
-    let mut fault = match case.judge(options.half, &got, &want) {
+    let mut fault = match case.judge(device.half(), &got, &want) {
         Ok(share) => {
             finding.worst = finding.worst.max(share);
             None

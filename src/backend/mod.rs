@@ -6,11 +6,13 @@
 //! in the [`Run`] of the micro-step.
 
 mod call;
+mod choice;
 pub mod cpu;
 pub mod cuda;
 mod handle;
 
 pub use call::{Access, Call, DropoutSite};
+pub use choice::Device;
 pub use handle::{Bytes, Count, Counts, Floats, MAX_SCALES, Rows, Space, Words};
 
 /// What can go wrong on a device.
@@ -124,6 +126,18 @@ pub struct Upload<'a> {
 pub trait Backend: Send {
     /// The device in words, for logs.
     fn describe(&self) -> String;
+
+    /// Whether activations are stored in bf16.
+    fn half(&self) -> bool;
+
+    /// Whether calls are only put in line and done later, while the host does something else.
+    fn asynchronous(&self) -> bool;
+
+    /// Bytes of its own memory that are free; `None` if it works in the host's.
+    fn free_bytes(&self) -> Option<u64>;
+
+    /// Floating-point operations a second that the device is built for; `None` if nobody states them.
+    fn peak_flops(&self) -> Option<f64>;
 
     /// Bytes of scratch of its own that the device needs for `call`.
     fn workspace(&self, call: &Call) -> usize;

@@ -1,6 +1,6 @@
 //! `cxr-engine eval`: a trained model measured on a split of a data set.
 
-use super::device::{DeviceArgs, threads, threads_or_all};
+use super::device::{DeviceArgs, threads};
 use super::{Context, Outcome};
 use crate::apps::retrieve::{self, Direction, Embedded, KS, Retrieval};
 use crate::error::Error;
@@ -49,10 +49,9 @@ struct RetrieveArgs {
 /// Measures.
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let What::Retrieve(args) = args.what;
-    args.device.check()?;
-    let threads = threads_or_all(args.threads);
+    let device = args.device.open(args.threads)?;
     let (mut loaded, source) =
-        Loaded::to_embed(&args.checkpoint, args.data.as_deref(), &args.split, threads)?;
+        Loaded::to_embed(&args.checkpoint, args.data.as_deref(), &args.split, device)?;
     let records = Arc::clone(&source.train);
     let pairs = Embedded::new(&mut loaded, &source, &records)?;
     let (width, path) = (loaded.config.model.shape.width, &loaded.config.data.path);

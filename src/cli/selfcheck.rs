@@ -33,7 +33,6 @@ pub fn run(args: Args, context: &Context) -> Result<Outcome, Error> {
         only: args.op.clone(),
         cases: args.cases as usize,
         seed: args.seed,
-        half: args.device.half(),
     };
     let name = device.describe();
     eprintln!(

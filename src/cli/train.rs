@@ -45,7 +45,6 @@ pub struct Args {
 
 /// Trains.
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
-    args.device.check()?;
     let flags = [
         ("--steps", "train.steps", args.steps),
         ("--max-time", "train.max_time_s", args.max_time),
@@ -77,6 +76,7 @@ pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
             "auto" => Resume::Auto,
             path => Resume::From(path.into()),
         },
+        device: args.device.device,
         dry_run: args.dry_run,
         max_steps: args.max_steps,
         tty: std::io::stderr().is_terminal(),

@@ -3,6 +3,7 @@
 
 mod page;
 
+use crate::backend::Device;
 use crate::config::{Config, Setting};
 use crate::error::Error;
 use crate::fsio::{self, FolderLock};
@@ -95,7 +96,7 @@ pub fn run(demo: &Demo, log: &mut dyn Write, stop: &Stop) -> Result<Made, Error>
     let report = demo.out.join(REPORT);
     if let Some(checkpoint) = &summary.checkpoint {
         say(log, "writing the report ...");
-        let mut loaded = Loaded::open(checkpoint, &source, threads)?;
+        let mut loaded = Loaded::open(checkpoint, &source, Device::Cpu.open(threads)?)?;
         let page = page::page(&mut loaded, &source, records, &summary, &data)?;
         fsio::write_atomic(&report, |w| w.write_all(page.as_bytes()))?;
     }

@@ -263,6 +263,21 @@ impl Objective {
         self.device.describe()
     }
 
+    /// Whether the device works while the host does something else, see [`Backend::asynchronous`].
+    pub fn asynchronous(&self) -> bool {
+        self.device.asynchronous()
+    }
+
+    /// Bytes that are free on the device; `None` if it works in the host's memory.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.device.free_bytes()
+    }
+
+    /// What the device is built for, see [`Backend::peak_flops`].
+    pub fn peak_flops(&self) -> Option<f64> {
+        self.device.peak_flops()
+    }
+
     /// One step over the micro-batches: gradients, clipping, update. No allocation.
     pub fn train_step(
         &mut self,

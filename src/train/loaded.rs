@@ -1,10 +1,10 @@
 //! A trained model opened for use: evaluation, pictures, applications.
 
 use super::checkpoint::{Checkpoint, config_of, load_weights, pixels_of, tokenizer_of};
-use super::prepare::{cpu, prepare};
+use super::prepare::prepare;
 use super::tensors::TensorFile;
 use super::{Progress, Source, TrainError};
-use crate::backend::Backend;
+use crate::backend::{Backend, Device};
 use crate::config::Config;
 use crate::data::{Attention, Batch, Caps, Corpus, Loader, LoaderOptions, Recipe, Records};
 use crate::error::Error;
@@ -21,11 +21,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Opens the checkpoint that `path` names (see [`Checkpoint::find`]) on the CPU.
-    pub fn open(path: &Path, source: &Source, threads: usize) -> Result<Self, Error> {
+    /// Opens the checkpoint that `path` names (see [`Checkpoint::find`]) on `device`.
+    pub fn open(path: &Path, source: &Source, device: Box<dyn Backend>) -> Result<Self, Error> {
         let file = Checkpoint::find(path)?.model(true)?;
         let config = config_of(&file)?;
-        Self::with(config, &file, source, threads)
+        Self::with(config, &file, source, device)
     }
 
     /// As [`Loaded::open`], to embed images and texts of `split` apart from each other with nothing masked: a
@@ -37,7 +37,7 @@ impl Loaded {
         path: &Path,
         data: Option<&Path>,
         split: &str,
-        threads: usize,
+        device: Box<dyn Backend>,
     ) -> Result<(Self, Source), Error> {
         let file = Checkpoint::find(path)?.model(true)?;
         let mut config = config_of(&file)?;
@@ -57,14 +57,14 @@ impl Loaded {
         // Every record once, and none coupled.
         config.data.source_weights.clear();
         config.data.couplings.clear();
-        Ok((Self::with(config, &file, &source, threads)?, source))
+        Ok((Self::with(config, &file, &source, device)?, source))
     }
 
     fn with(
         config: Config,
         file: &TensorFile,
         source: &Source,
-        threads: usize,
+        device: Box<dyn Backend>,
     ) -> Result<Self, Error> {
         let tokenizer = tokenizer_of(file)?;
         if tokenizer != source.tokenizer {
@@ -90,7 +90,7 @@ impl Loaded {
             train: false,
             ema: false,
         };
-        let mut objective = Objective::new(setup, cpu(threads)?)?;
+        let mut objective = Objective::new(setup, device)?;
         load_weights(file, &mut objective)?;
         Ok(Self { config, objective })
     }
@@ -134,7 +134,8 @@ pub fn first_batch(
     device: Box<dyn Backend>,
 ) -> Result<(Objective, Batch), Error> {
     let mut silent = std::io::sink();
-    let prepared = prepare(config, source, &mut Progress::new(&mut silent, false))?;
+    let mut silent = Progress::new(&mut silent, false);
+    let prepared = prepare(config, source, Device::Cpu, &mut silent)?;
     let corpus = Arc::clone(&prepared.corpus);
     let mut loader = Loader::new(corpus, prepared.recipe.clone(), LoaderOptions::default())?;
     let batch = loader

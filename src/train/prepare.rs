@@ -4,22 +4,21 @@ use super::baseline::Baselines;
 use super::progress::Progress;
 use super::validate::Validator;
 use super::{Source, TrainError, memory};
-use crate::backend::{Backend, cpu::Cpu};
+use crate::backend::Device;
 use crate::config::Config;
 use crate::data::{Caps, Corpus, Recipe, check_fit, check_patients, slots};
 use crate::error::Error;
 use crate::objective::{Objective, Setup};
 use std::sync::Arc;
 
-/// The CPU as a device.
-pub(super) fn cpu(threads: usize) -> Result<Box<dyn Backend>, Error> {
-    Ok(Box::new(Cpu::<f32>::new(threads)?))
-}
-
 /// What is known before anything is written.
 pub(super) struct Prepared {
     /// Threads of the CPU.
     pub threads: usize,
+    /// What the model runs on.
+    pub device: Device,
+    /// Batches that are held at once.
+    pub hold: usize,
     /// What the objective is made from.
     pub setup: Setup,
     /// What the loader is made from.
@@ -34,6 +33,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     config: &Config,
     source: &Source,
+    device: Device,
     progress: &mut Progress,
 ) -> Result<Prepared, Error> {
     let threads = match config.train.threads {
@@ -59,15 +59,28 @@ pub(super) fn prepare(
         train: true,
         ema: config.optim.ema_decay > 0.0,
     };
-    let planned = Objective::planned(setup.clone(), cpu(1)?)?;
-    let slots = slots(&config.data, train.accumulate);
+    let planned = Objective::planned(setup.clone(), device.open(1)?)?;
+    // On a device that works on its own the next step's first batch is held beside this step's.
+    let hold = train.accumulate + usize::from(planned.asynchronous());
+    let slots = slots(&config.data, hold);
     let ahead = slots * planned.batch_bytes();
     let table = format!(
         "{}  and {slots} batches built ahead {:>28.1} MiB\n",
         planned.plan_table(),
         ahead as f64 / (1 << 20) as f64
     );
-    fits((planned.memory_bytes() + ahead) as u64, &table)?;
+    let planned_bytes = planned.memory_bytes() as u64;
+    match planned.free_bytes() {
+        None => fits(
+            memory::available_bytes(),
+            planned_bytes + ahead as u64,
+            &table,
+        )?,
+        free => {
+            fits(free, planned_bytes, &table)?;
+            fits(memory::available_bytes(), ahead as u64, &table)?;
+        }
+    }
     progress.say(table.trim_end());
     if config.optim.warmup_steps >= train.steps {
         progress.say(&format!(
@@ -112,6 +125,8 @@ pub(super) fn prepare(
     }
     Ok(Prepared {
         threads,
+        device,
+        hold,
         setup,
         recipe,
         corpus,
@@ -120,8 +135,8 @@ pub(super) fn prepare(
 }
 
 /// Refuses a plan that is larger than the memory that is there.
-fn fits(needed: u64, table: &str) -> Result<(), Error> {
-    match memory::available_bytes() {
+fn fits(available: Option<u64>, needed: u64, table: &str) -> Result<(), Error> {
+    match available {
         Some(available) if needed > available => Err(TrainError::Memory {
             needed_mib: needed.div_ceil(1 << 20),
             available_mib: available >> 20,

@@ -3,13 +3,14 @@
 use super::checkpoint::{self, Best, Meaning, State};
 use super::feed::Feed;
 use super::metrics::{Metrics, Record};
-use super::prepare::{Prepared, cpu, prepare};
+use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, duration};
 use super::report;
 use super::resume::{self, Resume};
 use super::stop::{Signal, Stop};
 use super::validate::Validation;
 use super::{Source, TrainError, env, learning_rate, memory, peak};
+use crate::backend::Device;
 use crate::config::Config;
 use crate::error::Error;
 use crate::fsio;
@@ -23,6 +24,8 @@ use std::time::Instant;
 pub struct Options {
     /// Where to start.
     pub resume: Resume,
+    /// What the model runs on.
+    pub device: Device,
     /// Build everything, do one step, write nothing.
     pub dry_run: bool,
     /// End after so many steps of this process, with a checkpoint; the schedule stays as configured.
@@ -73,7 +76,7 @@ pub struct Summary {
     pub checkpoint: Option<PathBuf>,
 }
 
-/// Trains `config` on `source` with the CPU. Lines for people go to `log`.
+/// Trains `config` on `source`. Lines for people go to `log`.
 ///
 /// # Errors
 /// Everything that [`Error`] names; checkpoints already saved stay as they are.
@@ -85,7 +88,7 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Summary, Error> {
     let mut progress = Progress::new(log, options.tty);
-    let prepared = prepare(config, source, &mut progress)?;
+    let prepared = prepare(config, source, options.device, &mut progress)?;
     if options.dry_run {
         if options.resume != Resume::Never
             && let Some(found) = resume::find(&config.run_dir(), &options.resume)?
@@ -100,7 +103,10 @@ pub fn run(
     checkpoint::recover(&dir)?;
     let found = resume::find(&dir, &options.resume)?;
     let mut state = State::start(source.fingerprint.clone());
-    let mut objective = Objective::new(prepared.setup.clone(), cpu(prepared.threads)?)?;
+    let mut objective = Objective::new(
+        prepared.setup.clone(),
+        prepared.device.open(prepared.threads)?,
+    )?;
     if let Some(found) = &found {
         let (saved, notes) = resume::check(found, config, source)?;
         found.restore(&mut objective)?;
@@ -123,7 +129,10 @@ pub fn run(
         feed: Feed::new(config, &prepared, &state, Some(dir.join("quarantine.txt")))?,
         // Only now, when nothing can fail any more, are records after the checkpoint taken out.
         metrics: Metrics::open(&dir, state.step, config.run.tensorboard)?,
-        peak_flops: peak::cpu_flops(prepared.threads),
+        peak_flops: match objective.peak_flops() {
+            Some(stated) => stated,
+            None => peak::cpu_flops(prepared.threads),
+        },
         started: Instant::now(),
         before_s: state.seconds,
         saved: found.as_ref().map(|c| (state.step, c.dir().to_path_buf())),
@@ -144,18 +153,19 @@ pub fn run(
 }
 
 fn dry_run(config: &Config, prepared: Prepared, progress: &mut Progress) -> Result<Summary, Error> {
-    let mut objective = Objective::new(prepared.setup.clone(), cpu(prepared.threads)?)?;
-    let mut feed = Feed::new(config, &prepared, &State::start(String::new()), None)?;
+    let mut objective = Objective::new(
+        prepared.setup.clone(),
+        prepared.device.open(prepared.threads)?,
+    )?;
+    let fresh = State::start(String::new());
+    let mut feed = Feed::new(config, &prepared, &fresh, None)?;
     let start = Instant::now();
-    let (hyper, micro) = (
-        hyper(config, 1, &State::start(String::new())),
-        config.train.accumulate,
-    );
-    let mut tokens = 0;
-    let stats = feed.with_batches(0, micro, |batches| {
-        tokens = batches.iter().map(|b| b.tokens()).sum();
-        Ok(objective.train_step(batches, &hyper)?.clone())
-    })?;
+    feed.advance()?;
+    let batches = feed.batches();
+    let tokens: usize = batches.iter().map(|b| b.tokens()).sum();
+    let stats = objective
+        .train_step(&batches, &hyper(config, 1, &fresh))?
+        .clone();
     progress.say(&format!(
         "dry run: one step of {tokens} tokens took {}, loss {:.4}; nothing was written",
         duration(start.elapsed().as_secs_f64()),
@@ -276,24 +286,28 @@ impl Run<'_> {
         let hyper = hyper(self.config, step, &self.state);
         let waited = self.feed.report().map_or(0, |r| r.wait_ns);
         let (mut tokens, mut samples, mut epoch) = (0, 0, 0);
-        let (objective, regimes, sources) =
-            (&mut self.objective, &mut self.regimes, &mut self.sources);
-        let stats = self
-            .feed
-            .with_batches(self.state.step, train.accumulate, |batches| {
-                regimes.fill(0);
-                sources.fill(0);
-                for batch in batches {
-                    tokens += batch.tokens();
-                    samples += batch.samples.len();
-                    epoch = batch.epoch;
-                    for sample in &batch.samples {
-                        regimes[sample.regime as usize] += 1;
-                        sources[usize::from(sample.source)] += 1;
-                    }
-                }
-                Ok(objective.train_step(batches, &hyper)?.clone())
-            })?;
+        self.regimes.fill(0);
+        self.sources.fill(0);
+        self.feed.advance()?;
+        let batches = self.feed.batches();
+        for batch in &batches {
+            tokens += batch.tokens();
+            samples += batch.samples.len();
+            epoch = batch.epoch;
+            for sample in &batch.samples {
+                self.regimes[sample.regime as usize] += 1;
+                self.sources[usize::from(sample.source)] += 1;
+            }
+        }
+        self.objective.launch(&batches, &hyper)?;
+        // While the device works, the next batch is fetched and copied to it.
+        if self.objective.asynchronous()
+            && step < train.steps
+            && let Some(next) = self.feed.next()
+        {
+            self.objective.stage(next)?;
+        }
+        let stats = self.objective.finish()?.clone();
         let seconds = start.elapsed().as_secs_f64();
         let waited = self.feed.report().map_or(0, |r| r.wait_ns) - waited;
         let speed = report::Speed {
@@ -307,8 +321,8 @@ impl Run<'_> {
         self.state.samples += samples as u64;
         self.state.tokens += tokens as u64;
         self.state.seconds = self.before_s + self.started.elapsed().as_secs_f64();
-        if let Feed::Loader(loader) = &self.feed {
-            self.state.cursor = loader.cursor();
+        if let Some(cursor) = self.feed.cursor() {
+            self.state.cursor = cursor;
         }
         match stats.skipped {
             true => self.state.guard.skipped(stats.loss, stats.grad_norm),

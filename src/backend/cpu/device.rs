@@ -417,6 +417,22 @@ macro_rules! executor {
                 format!("cpu, {} threads, {}", self.pool.threads(), stringify!($float))
             }
 
+            fn half(&self) -> bool {
+                false
+            }
+
+            fn asynchronous(&self) -> bool {
+                false
+            }
+
+            fn free_bytes(&self) -> Option<u64> {
+                None
+            }
+
+            fn peak_flops(&self) -> Option<f64> {
+                None
+            }
+
             fn workspace(&self, _: &Call) -> usize {
                 0
             }

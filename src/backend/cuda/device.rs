@@ -26,6 +26,7 @@ pub struct Cuda {
     decayed: Block,
     ranges: usize,
     name: String,
+    peak_flops: f64,
     context: Context,
 }
 
@@ -150,6 +151,7 @@ impl Cuda {
                 found.multiprocessors,
                 found.memory_bytes >> 20
             ),
+            peak_flops: found.peak_flops,
             context,
         })
     }
@@ -394,6 +396,23 @@ impl Cuda {
 impl Backend for Cuda {
     fn describe(&self) -> String {
         self.name.clone()
+    }
+
+    fn half(&self) -> bool {
+        true
+    }
+
+    fn asynchronous(&self) -> bool {
+        true
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.context.bind().ok()?;
+        Some(result::mem_get_info().ok()?.0 as u64)
+    }
+
+    fn peak_flops(&self) -> Option<f64> {
+        Some(self.peak_flops)
     }
 
     fn workspace(&self, call: &Call) -> usize {

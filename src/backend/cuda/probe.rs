@@ -17,6 +17,8 @@ pub struct Found {
     pub multiprocessors: u32,
     /// Bytes of memory.
     pub memory_bytes: usize,
+    /// bf16 operations a second of its tensor cores with f32 sums, at its highest clock.
+    pub peak_flops: f64,
     pub(super) raw: sys::CUdevice,
 }
 
@@ -104,16 +106,33 @@ fn describe(ordinal: i32) -> Result<Found, BackendError> {
     let major = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+    let kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+    let capability = (10 * major + minor) as u32;
     // SAFETY: as above.
     let memory = unsafe { result::device::total_mem(raw) };
     Ok(Found {
         ordinal: ordinal as usize,
         name: super::driver::check("a device's name", result::device::get_name(raw))?,
-        capability: (10 * major + minor) as u32,
+        capability,
         multiprocessors: multiprocessors as u32,
         memory_bytes: super::driver::check("a device's memory", memory)?,
+        peak_flops: 1e3
+            * f64::from(kilohertz)
+            * f64::from(multiprocessors)
+            * tensor_flops(capability),
         raw,
     })
+}
+
+/// Dense bf16 operations a clock of one multiprocessor's tensor cores, from the vendor's architecture papers
+/// (for 7.5, which has no bf16, fp16).
+fn tensor_flops(capability: u32) -> f64 {
+    match capability {
+        80 => 2048.0,
+        90 => 4096.0,
+        100..=119 => 8192.0,
+        _ => 1024.0,
+    }
 }
 
 /// Name and description of an error.
