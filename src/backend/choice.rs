@@ -41,7 +41,7 @@ impl FromStr for Device {
         };
         ordinal
             .map(Device::Cuda)
-            .ok_or_else(|| "no such device: cpu, cuda, or cuda:N with a number from 0".into())
+            .ok_or_else(|| "no such device\nhint: cpu, cuda, or cuda:N with a number from 0".into())
     }
 }
 

@@ -1,9 +1,10 @@
 //! `cxr-engine doctor`: what this machine and this binary can do.
 
 use super::{Context, Outcome};
+use crate::backend::cuda;
 use crate::error::Error;
 use crate::train::memory;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Arguments of `doctor`.
@@ -15,7 +16,27 @@ pub fn run(_: Args, _: &Context) -> Result<Outcome, Error> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let simd = simd();
     let available = memory::available_bytes();
-    let cuda = "no: this binary was built without CUDA";
+    let probed = cuda::probe();
+    let kernels = match cuda::NVCC {
+        Some(nvcc) => format!("of nvcc {nvcc}, for {}", names(cuda::ARCHS)),
+        None => "none: there was no nvcc when this binary was built".into(),
+    };
+    let mut devices = vec!["cpu".to_owned()];
+    let (cuda_words, cuda_json) = match &probed {
+        Ok((driver, found)) => {
+            devices.extend(found.iter().map(|d| format!("cuda:{}", d.ordinal)));
+            let driver = format!("{}.{}", driver / 1000, driver % 1000 / 10);
+            let list: Vec<_> = found.iter().map(device).collect();
+            (
+                format!("yes, the driver is made for CUDA {driver}"),
+                json!({ "available": true, "driver": driver, "devices": list, "kernels": kernels }),
+            )
+        }
+        Err(error) => (
+            format!("no: {}", error.to_string().replace('\n', "; ")),
+            json!({ "available": false, "reason": error.to_string(), "kernels": kernels }),
+        ),
+    };
     let build = if cfg!(debug_assertions) {
         "debug (slow: build with --release)"
     } else {
@@ -38,8 +59,20 @@ pub fn run(_: Args, _: &Context) -> Result<Outcome, Error> {
     line("simd", &simd.join(" "));
     let memory = available.map_or("unknown".into(), |b| format!("{} MiB available", b >> 20));
     line("memory", &memory);
-    line("devices", "cpu");
-    line("cuda", cuda);
+    line("devices", &devices.join(" "));
+    line("kernels", &kernels);
+    line("cuda", &cuda_words);
+    for d in probed.iter().flat_map(|(_, found)| found) {
+        let (major, minor) = (d.capability / 10, d.capability % 10);
+        let words = format!(
+            "{}, capability {major}.{minor}, {} multiprocessors, {} MiB, {:.0} Tflop/s in bf16",
+            d.name,
+            d.multiprocessors,
+            d.memory_bytes >> 20,
+            d.peak_flops * 1e-12
+        );
+        line(&format!("cuda:{}", d.ordinal), &words);
+    }
     let json = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("CXR_COMMIT"),
@@ -50,14 +83,32 @@ pub fn run(_: Args, _: &Context) -> Result<Outcome, Error> {
         "cores": cores,
         "simd": simd,
         "memory_available_bytes": available,
-        "devices": ["cpu"],
-        "cuda": { "available": false, "reason": cuda },
+        "devices": devices,
+        "cuda": cuda_json,
     });
     Ok(Outcome {
         code: 0,
         json,
         text,
     })
+}
+
+/// A CUDA device as JSON.
+fn device(d: &cuda::Found) -> Value {
+    json!({
+        "ordinal": d.ordinal,
+        "name": d.name,
+        "capability": format!("{}.{}", d.capability / 10, d.capability % 10),
+        "multiprocessors": d.multiprocessors,
+        "memory_bytes": d.memory_bytes,
+        "peak_bf16_flops": d.peak_flops,
+    })
+}
+
+/// `sm_80 sm_90`.
+fn names(archs: &[u32]) -> String {
+    let names: Vec<_> = archs.iter().map(|a| format!("sm_{a}")).collect();
+    names.join(" ")
 }
 
 /// The processor's name, where the system tells.
