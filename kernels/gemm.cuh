@@ -13,7 +13,7 @@
 // 16 bytes inside are read again: what they give is never stored.
 #pragma once
 
-#include "common.cuh"
+#include "mma.cuh"
 
 // What a block and each of its warps computes.
 template <int BM_, int BN_, int WM_, int WN_, int STAGES_, int BLOCKS_>
@@ -37,37 +37,16 @@ enum class Along { K, Outer };
 // How a tile is brought in: 16 bytes at once, or element by element because rows are not aligned to 16 bytes.
 enum class Fetch { Vectors, Elements };
 
-__device__ inline uint32_t shared_address(const void* p) { return uint32_t(__cvta_generic_to_shared(p)); }
-
-__device__ inline void copy_async(uint32_t to, const bf16* from, bool inside) {
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0)
-                 : "memory");
+// 2^x and 1 / x to 2 and 1 units in the last place, without denormals.
+__device__ inline float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
-__device__ inline void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int PENDING>
-__device__ inline void copy_wait() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
-}
-
-__device__ inline void ldmatrix(uint32_t (&f)[4], uint32_t from) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(f[0]), "=r"(f[1]), "=r"(f[2]), "=r"(f[3])
-                 : "r"(from)
-                 : "memory");
-}
-__device__ inline void ldmatrix_transposed(uint32_t (&f)[4], uint32_t from) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(f[0]), "=r"(f[1]), "=r"(f[2]), "=r"(f[3])
-                 : "r"(from)
-                 : "memory");
-}
-
-__device__ inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+__device__ inline float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 // An operand in global memory. Where rows run along m or n and Fetch is Vectors, rows of a length that is not a
@@ -143,9 +122,9 @@ struct Side {
             uint32_t at = to + store + i * STEP * ROW_BYTES;
             if constexpr (FETCH == Fetch::Vectors) {
                 if constexpr (ALONG_K) {
-                    copy_async(at, next + offset[i], left > 0);
+                    cp_async16(at, next + offset[i], left > 0);
                 } else {
-                    copy_async(at, next + (offset[0] + i * STEP * stride), left > i * STEP);
+                    cp_async16(at, next + (offset[0] + i * STEP * stride), left > i * STEP);
                 }
             } else {
                 int count = ALONG_K ? left : left > i * STEP ? width : 0;
@@ -172,9 +151,9 @@ struct Side {
 #pragma unroll
         for (int i = 0; i < WARP / 16; ++i) {
             if constexpr (ALONG_K) {
-                ldmatrix(f[i], (at ^ half * 32) + i * 16 * ROW_BYTES);
+                ldmatrix_x4(f[i], (at ^ half * 32) + i * 16 * ROW_BYTES);
             } else {
-                ldmatrix_transposed(f[i], (at ^ i * 32) + half * 16 * ROW_BYTES);
+                ldmatrix_x4_trans(f[i], (at ^ i * 32) + half * 16 * ROW_BYTES);
             }
         }
     }
@@ -246,7 +225,7 @@ __device__ inline void multiply(Accumulator<T>& c, Operand a, Operand b, const E
     auto bring = [&] {
         left.fetch(to);
         right.fetch(to + B);
-        copy_commit();
+        cp_async_commit();
         to += T::STAGE_BYTES;
         if (to == end) to = begin;
     };
@@ -263,7 +242,7 @@ __device__ inline void multiply(Accumulator<T>& c, Operand a, Operand b, const E
 
     uint32_t fa[2][T::WM / 16][4], fb[2][T::WN / 16][4];
     uint32_t from = begin;
-    copy_wait<T::STAGES - 2>();
+    cp_async_wait<T::STAGES - 2>();
     __syncthreads();
     left.fragments(fa[0], from, 0);
     right.fragments(fb[0], from + B, 0);
@@ -273,7 +252,7 @@ __device__ inline void multiply(Accumulator<T>& c, Operand a, Operand b, const E
         for (int half = 0; half < HALVES; ++half) {
             if (half == HALVES - 1) {
                 // The next tile has arrived, and every warp has taken what it needs of this one.
-                copy_wait<T::STAGES - 2>();
+                cp_async_wait<T::STAGES - 2>();
                 __syncthreads();
                 from += T::STAGE_BYTES;
                 if (from == end) from = begin;
@@ -286,20 +265,20 @@ __device__ inline void multiply(Accumulator<T>& c, Operand a, Operand b, const E
             for (int i = 0; i < T::WM / 16; ++i)
 #pragma unroll
                 for (int j = 0; j < T::WN / 8; ++j)
-                    mma(c.v[i][j], fa[now][i], fb[now][j / 2][j % 2 * 2], fb[now][j / 2][j % 2 * 2 + 1]);
+                    mma_16x8x16(c.v[i][j], fa[now][i], fb[now][j / 2][j % 2 * 2], fb[now][j / 2][j % 2 * 2 + 1]);
             if constexpr (SUMS) {
                 // A times a matrix that is 1 in column i and 0 elsewhere.
                 if (sums) {
 #pragma unroll
                     for (int i = 0; i < T::WM / 16; ++i) {
                         uint32_t ones = lane >> 2 == i ? 0x3F803F80u : 0u;
-                        mma(c.sums, fa[now][i], ones, ones);
+                        mma_16x8x16(c.sums, fa[now][i], ones, ones);
                     }
                 }
             }
         }
     }
-    copy_wait<0>();
+    cp_async_wait<0>();
     __syncthreads();
 }
 

@@ -25,8 +25,8 @@ struct LinearForward {
 // Abramowitz and Stegun, whose absolute error of 1.5e-7 is far below what bf16 keeps.
 __device__ inline float2 gelu(float u) {
     float a = fabsf(u);
-    float t = __fdividef(1.0f, fmaf(a, 0.3275911f * 0.70710678f, 1.0f));
-    float bell = exp2f(-0.72134752f * a * a);
+    float t = reciprocal(fmaf(a, 0.3275911f * 0.70710678f, 1.0f));
+    float bell = exp2_fast(-0.72134752f * a * a);
     float p = fmaf(t, fmaf(t, fmaf(t, fmaf(t, 0.530702715f, -0.726576015f), 0.71070687f), -0.142248368f), 0.12741480f);
     float tail = p * t * bell;
     float cdf = u < 0.0f ? tail : 1.0f - tail;

@@ -7,7 +7,7 @@ __device__ inline uint32_t shared_address(const void* p) { return uint32_t(__cvt
 
 // Copies 16 bytes from global to shared memory, both aligned to 16; zeroes if not `there` (then nothing is read).
 __device__ inline void cp_async16(uint32_t to, const void* from, bool there = true) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(there ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(there ? 16 : 0)
                  : "memory");
 }
 
