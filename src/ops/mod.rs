@@ -36,5 +36,8 @@ mod real;
 pub use real::Real;
 
 /// The cases of every operation that [`crate::selfcheck`] runs.
-pub const CASES: &[(&str, fn(&mut case::Draw) -> case::Case)] =
-    &[("layernorm", layernorm::cases::case)];
+pub const CASES: &[(&str, fn(&mut case::Draw) -> case::Case)] = &[
+    ("layernorm", layernorm::cases::case),
+    ("linear", linear::cases::case),
+    ("masked_ce", masked_ce::cases::case),
+];
