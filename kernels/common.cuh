@@ -103,23 +103,25 @@ __device__ inline float block_sum(float x, float* shared) {
     return warp_sum(lane < warps ? shared[lane] : 0.0f);
 }
 
-// Eight bf16 as one 16-byte access.
+// Eight bf16 as one 16-byte access. Words, passed by value: bf162, or a reference, the compiler takes apart.
 struct alignas(16) Vec8 {
-    bf162 pair[4];
+    uint32_t pair[4];
 };
 
-__device__ inline void unpack(const Vec8& v, float (&x)[8]) {
+__device__ inline void unpack(Vec8 v, float (&x)[8]) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        float2 f = __bfloat1622float2(v.pair[i]);
-        x[2 * i] = f.x;
-        x[2 * i + 1] = f.y;
+        x[2 * i] = __uint_as_float(v.pair[i] << 16);
+        x[2 * i + 1] = __uint_as_float(v.pair[i] & 0xffff0000u);
     }
 }
 
 __device__ inline Vec8 pack(const float (&x)[8]) {
     Vec8 v;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) v.pair[i] = __floats2bfloat162_rn(x[2 * i], x[2 * i + 1]);
+    for (int i = 0; i < 4; ++i) {
+        bf162 pair = __floats2bfloat162_rn(x[2 * i], x[2 * i + 1]);
+        v.pair[i] = *reinterpret_cast<uint32_t*>(&pair);
+    }
     return v;
 }

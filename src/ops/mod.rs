@@ -45,5 +45,7 @@ pub const CASES: &[(&str, Cases)] = &[
     ("contrastive", contrastive::cases::case),
     ("copy", copy::cases::case),
     ("layernorm", layernorm::cases::case),
+    ("linear", linear::cases::case),
+    ("masked_ce", masked_ce::cases::case),
     ("pooled", pooled::cases::case),
 ];

@@ -384,6 +384,130 @@ impl Cuda {
                 ops::copy::cuda::copy(gpu, rows, c, self.matrix(src), self.matrix(dst), accumulate)
             }
             Call::Zero { rows, c, dst } => ops::copy::cuda::zero(gpu, rows, c, self.matrix(dst)),
+            Call::LinearForward {
+                rows,
+                k,
+                n,
+                act,
+                x,
+                w,
+                b,
+                residual,
+                drop,
+                y,
+                dact,
+            } => {
+                let args = ops::linear::cuda::Forward {
+                    run: gpu.run,
+                    x: m.half(x),
+                    w: m.half(w),
+                    b: m.single(b),
+                    residual: residual.map_or(Ptr::NULL, |f| m.half(f)),
+                    y: m.half(y),
+                    dact: dact.map_or(Ptr::NULL, |f| m.half(f)),
+                    rows: rows.into(),
+                    k: k as u32,
+                    n: n as u32,
+                    gelu: u32::from(act == ops::linear::Act::Gelu),
+                    drop: drop.into(),
+                };
+                ops::linear::cuda::forward(gpu, rows.cap(), &args)
+            }
+            Call::LinearBackward {
+                rows,
+                k,
+                n,
+                x,
+                w,
+                dy,
+                dact,
+                drop,
+                scratch,
+                dx,
+                accumulate,
+                below,
+                dw,
+                db,
+            } => {
+                let args = ops::linear::cuda::Backward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    k: k as u32,
+                    n: n as u32,
+                    x: m.half(x),
+                    w: m.half(w),
+                    up: ops::linear::cuda::Upstream {
+                        dy: m.half(dy),
+                        dact: dact.map_or(Ptr::NULL, |f| m.half(f)),
+                        du: scratch.map_or(Ptr::NULL, |f| m.half(f)),
+                        drop: drop.into(),
+                    },
+                    dx: dx.map(|f| m.half(f)),
+                    accumulate,
+                    below: below.map_or(Ptr::NULL, |f| m.half(f)),
+                    dw: m.single(dw),
+                    db: m.single(db),
+                };
+                ops::linear::cuda::backward(gpu, rows.cap(), &args)
+            }
+            Call::MaskedCeForward {
+                rows,
+                c,
+                vocab,
+                h,
+                word,
+                bias,
+                label,
+                lse,
+                sums,
+                ..
+            } => {
+                let args = ops::masked_ce::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    vocab: vocab as u32,
+                    h: m.half(h),
+                    word: m.half(word),
+                    bias: m.single(bias),
+                    label: m.words(label),
+                    lse: m.single(lse),
+                    sums: m.single(sums),
+                };
+                ops::masked_ce::cuda::forward(gpu, rows.cap(), &args)
+            }
+            Call::MaskedCeBackward {
+                rows,
+                c,
+                vocab,
+                h,
+                word,
+                bias,
+                label,
+                lse,
+                scale,
+                dh,
+                dword,
+                dbias,
+                ..
+            } => {
+                let args = ops::masked_ce::cuda::Backward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    vocab: vocab as u32,
+                    h: m.half(h),
+                    word: m.half(word),
+                    bias: m.single(bias),
+                    label: m.words(label),
+                    lse: m.single(lse),
+                    scale: m.single(scale),
+                    dh: m.half(dh),
+                    dword: m.single(dword),
+                    dbias: m.single(dbias),
+                };
+                ops::masked_ce::cuda::backward(gpu, rows.cap(), &args)
+            }
             Call::ZeroGrads => {
                 let (address, bytes) = m.whole(Space::Grads);
                 gpu.stream.zero(address, bytes)
@@ -431,6 +555,15 @@ impl Backend for Cuda {
                 ops::contrastive::cuda::workspace(caps, c as u32)
             }
             Call::GradNorm { .. } => ops::grad_norm::cuda::workspace(sms),
+            Call::LinearBackward { rows, k, n, .. } => {
+                ops::linear::cuda::backward_workspace(sms, rows.cap(), k, n)
+            }
+            Call::MaskedCeForward { rows, vocab, .. } => {
+                ops::masked_ce::cuda::forward_workspace(rows.cap(), vocab)
+            }
+            Call::MaskedCeBackward { rows, c, vocab, .. } => {
+                ops::masked_ce::cuda::backward_workspace(sms, rows.cap(), c, vocab)
+            }
             _ => 0,
         }
     }

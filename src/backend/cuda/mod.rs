@@ -8,6 +8,7 @@
 mod args;
 mod device;
 mod driver;
+pub mod gemm;
 mod gpu;
 mod graph;
 mod images;

@@ -47,7 +47,7 @@ pub fn case(draw: &mut Draw) -> Case {
         dim: c,
         pairs,
     };
-    let scratch = case.scratch(Space::Io, shape.scratch_len());
+    let scratch = case.scratch("scratch", Space::Io, shape.scratch_len());
     let sums = case.output("sums", Space::Io, Rows::Fixed(2), 1, composed);
     let dimage = case.output("dimage", Space::Io, gi, c, composed);
     let dtext = case.output("dtext", Space::Io, gt, c, composed);

@@ -4,7 +4,9 @@
 //! which forward saves as `dact`. The mask of the dropout is drawn again. The residual's gradient is
 //! `dy` itself, so it is the caller's.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

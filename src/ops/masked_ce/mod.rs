@@ -4,7 +4,9 @@
 //! [`BLOCK`] pieces. Backward recomputes them and turns them into probabilities with `lse`, the log of the
 //! sum of the exponentiated logits of each row.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,78 @@
+//! Random calls for the comparison of devices.
+
+use super::Shape;
+use crate::backend::{Call, Count, Rows, Space};
+use crate::ops::case::{Case, Draw, Grade};
+
+/// Forward and backward of one shape.
+pub fn case(draw: &mut Draw) -> Case {
+    // Gradients of logits sum to 0: one row of one column is little more than rounding.
+    let c = match draw.number {
+        1 => 59,
+        2 => 40,
+        6 => 1,
+        8 => 3,
+        _ => draw.cols(200),
+    };
+    let rows = draw.rows(200);
+    // Case 7 has more pieces than a device takes at once.
+    let vocab = match draw.number {
+        7 => 4500,
+        _ if rows <= 32 => draw.pick(&[63, 64, 65, 200, 257, 512, 1000]),
+        _ => draw.pick(&[2, 3, 65, 512]),
+    };
+    let mut case = Case::new(format!("{rows}x{c}, {vocab} pieces"));
+    let masked = case.rows(Count::Mlm, rows);
+    let h = case.input("h", Space::Arena, masked, c, draw.normal(rows * c));
+    let narrow = 1.0 / (c as f64).sqrt();
+    let words = draw.normal(vocab * c).iter().map(|w| w * narrow).collect();
+    // The gradient of the logits is rounded to bf16.
+    let [word, dword] = case.param("word", words, draw, Grade::Half);
+    let biases = draw.normal(vocab);
+    let [bias, dbias] = case.param("bias", biases, draw, Grade::Half);
+    // The first pieces are the most frequent, so that the sums of few columns of gradients do not cancel.
+    let pairs = draw.indices(2 * rows, vocab);
+    let labels = pairs.chunks(2).map(|pair| pair[0].min(pair[1])).collect();
+    let label = case.words(labels, masked.cap());
+    let lse = case.output("lse", Space::Wide, masked, 1, Grade::SUMS);
+    let sums = case.output("sums", Space::Io, Rows::Fixed(3), 1, Grade::SUMS);
+    let scale = case.input("scale", Space::Io, Rows::Fixed(1), 1, vec![0.75]);
+    let dh = case.output("dh", Space::Arena, masked, c, Grade::Half);
+    let shape = Shape {
+        rows: masked.cap(),
+        c,
+        vocab,
+    };
+    let scratch = case.scratch("scratch", Space::Wide, shape.scratch_len());
+    let rows = masked;
+    case.calls = vec![
+        Call::MaskedCeForward {
+            rows,
+            c,
+            vocab,
+            h,
+            word,
+            bias,
+            label,
+            scratch,
+            lse,
+            sums,
+        },
+        Call::MaskedCeBackward {
+            rows,
+            c,
+            vocab,
+            h,
+            word,
+            bias,
+            label,
+            lse,
+            scale,
+            scratch,
+            dh,
+            dword,
+            dbias,
+        },
+    ];
+    case
+}
