@@ -1,0 +1,519 @@
+// Attention over packed segments, forward and backward, on tensor cores; scores are never stored.
+//
+// A block owns some rows of one head of one segment and goes over all rows of the segment on the other side, tile by
+// tile through two buffers in shared memory. A warp owns 16 or 32 of the block's rows: scores stay in its registers,
+// where the accumulators of one product are the left operand of the next.
+//
+// In the backward pass each of two kernels computes the scores again, one for the sums over keys and one for the sums over
+// queries: two products more than a single kernel with float atomics, and the same bits every time.
+#include "attention.cuh"
+
+#include <type_traits>
+
+namespace attention {
+
+// One list of tiles to make.
+struct List {
+    // Offsets of the segments on this and on the other side.
+    const uint32_t* own;
+    const uint32_t* other;
+    Tiles* tiles;
+    // Rows of this side; those outside all segments get tiles without others if `gaps`.
+    Rows rows;
+    uint32_t tile_rows;
+    uint32_t gaps;
+};
+
+struct TilesArgs {
+    const Run* run;
+    List lists[2];
+    Rows segments;
+};
+
+struct ForwardArgs {
+    const Tiles* tiles;
+    const bf16* q;
+    const bf16* kv;
+    bf16* out;
+    float* lse;
+    uint32_t heads;
+    float scale;
+};
+
+struct BackwardArgs {
+    const Tiles* tiles;
+    const bf16* q;
+    const bf16* kv;
+    const bf16* out;
+    const float* lse;
+    const bf16* dout;
+    // Of dq: [rows, C], of dkv: [rows, 2C].
+    bf16* grad;
+    // [heads, q_cap]: lse in units of log 2, and delta = dot(dout, out). Written by dq, read by dkv.
+    float2* stats;
+    uint32_t q_cap;
+    uint32_t heads;
+    float scale;
+};
+
+// Blocks of 16 rows that a warp owns (M), whether left operands stay in registers (HELD), rows of a tile of the other side
+// (INNER) and how many blocks of 16 of them are multiplied at a time (N).
+template <int D>
+struct ForwardShape;
+template <>
+struct ForwardShape<32> {
+    static constexpr int M = 2, INNER = 64, N = 4;
+    static constexpr bool HELD = true;
+};
+template <>
+struct ForwardShape<64> : ForwardShape<32> {};
+template <>
+struct ForwardShape<128> {
+    static constexpr int M = 2, INNER = 32, N = 2;
+    static constexpr bool HELD = false;
+};
+
+template <int D>
+struct DqShape;
+template <>
+struct DqShape<32> {
+    static constexpr int M = 2, INNER = 64, N = 2;
+    static constexpr bool HELD = true;
+};
+template <>
+struct DqShape<64> {
+    static constexpr int M = 2, INNER = 64, N = 1;
+    static constexpr bool HELD = true;
+};
+template <>
+struct DqShape<128> {
+    static constexpr int M = 1, INNER = 32, N = 2;
+    static constexpr bool HELD = true;
+};
+
+template <int D>
+struct DkvShape;
+template <>
+struct DkvShape<32> {
+    static constexpr int M = 2, INNER = 64, N = 2;
+    static constexpr bool HELD = true;
+};
+template <>
+struct DkvShape<64> {
+    static constexpr int M = 2, INNER = 64, N = 1;
+    static constexpr bool HELD = true;
+};
+template <>
+struct DkvShape<128> {
+    static constexpr int M = 1, INNER = 32, N = 1;
+    static constexpr bool HELD = true;
+};
+
+// Classes of tiles by how many others they have.
+constexpr uint32_t CLASSES = 64;
+constexpr uint32_t CLASS_ROWS = 64;
+
+__device__ inline uint32_t cost_class(uint32_t others) {
+    return CLASSES - 1 - min((others + CLASS_ROWS - 1) / CLASS_ROWS, CLASSES - 1);
+}
+
+// Rows of a segment; after the segments come the rows before the first and behind the last.
+__device__ inline Tile segment(const List& list, uint32_t segments, uint32_t rows, uint32_t s) {
+    if (s < segments) {
+        uint32_t first = list.own[s], other = list.other[s];
+        return {first, list.own[s + 1] - first, other, list.other[s + 1] - other};
+    }
+    if (s == segments) return {0, list.own[0], 0, 0};
+    uint32_t last = list.own[segments];
+    return {last, rows - last, 0, 0};
+}
+
+__device__ inline void tiles(const TilesArgs& a) {
+    __shared__ uint32_t next[CLASSES];
+    const List& list = a.lists[blockIdx.x];
+    uint32_t segments = rows_now(a.run, a.segments), rows = rows_now(a.run, list.rows);
+    uint32_t parts = segments + (list.gaps ? 2 : 0);
+    if (threadIdx.x < CLASSES) next[threadIdx.x] = 0;
+    __syncthreads();
+    for (uint32_t s = threadIdx.x; s < parts; s += blockDim.x) {
+        Tile t = segment(list, segments, rows, s);
+        atomicAdd(&next[cost_class(t.others)], (t.rows + list.tile_rows - 1) / list.tile_rows);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        uint32_t sum = 0;
+        for (uint32_t c = 0; c < CLASSES; ++c) {
+            uint32_t count = next[c];
+            next[c] = sum;
+            sum += count;
+        }
+        list.tiles->count = sum;
+    }
+    __syncthreads();
+    for (uint32_t s = threadIdx.x; s < parts; s += blockDim.x) {
+        Tile t = segment(list, segments, rows, s);
+        uint32_t count = (t.rows + list.tile_rows - 1) / list.tile_rows;
+        uint32_t at = atomicAdd(&next[cost_class(t.others)], count);
+        for (uint32_t i = 0; i < count; ++i) {
+            uint32_t skip = i * list.tile_rows;
+            list.tiles->tile[at + i] = {t.first + skip, min(t.rows - skip, list.tile_rows), t.other, t.others};
+        }
+    }
+}
+
+template <int D>
+__device__ inline void forward(const ForwardArgs& a) {
+    using Shape = ForwardShape<D>;
+    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    constexpr uint32_t ROWS = WARPS * 16 * M, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
+    static_assert(INNER == 16 * N);
+    extern __shared__ __align__(256) uint8_t shared[];
+    const Work mine = work(a.tiles, a.heads);
+    const Tile tile = mine.tile;
+    const uint32_t head = mine.head;
+    if (tile.rows == 0) return;
+    const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const uint32_t c = a.heads * D;
+    bf16* out = a.out + uint64_t(tile.first) * c + head * D;
+    float* lse = a.lse + uint64_t(tile.first) * a.heads + head;
+    if (tile.others == 0) {
+        store_zeros<D>(out, c, tile.rows);
+        if (threadIdx.x < tile.rows) lse[threadIdx.x * a.heads] = -INFINITY;
+        return;
+    }
+    const uint32_t queries = shared_address(shared), stages = queries + ROWS * 2 * D;
+    const bf16* keys = a.kv + uint64_t(tile.other) * 2 * c + head * D;
+    auto load = [&](uint32_t j) {
+        uint32_t stage = stages + (j & 1) * STAGE, skip = j * INNER;
+        const bf16* from = keys + uint64_t(skip) * 2 * c;
+        load_tile<D, INNER>(stage, from, 2 * c, tile.others - skip);
+        load_tile<D, INNER>(stage + BYTES, from + c, 2 * c, tile.others - skip);
+        cp_async_commit();
+    };
+    load_tile<D, ROWS>(queries, a.q + uint64_t(tile.first) * c + head * D, c, tile.rows);
+    load(0);
+    cp_async_wait<0>();
+    __syncthreads();
+
+    const uint32_t first = warp * 16 * M;
+    const bool active = first < tile.rows;
+    Left<D, M, Shape::HELD> q;
+    q.start(lane_address<D>(queries + first * 2 * D));
+    const float scale = a.scale * LOG2E;
+    float acc[M][D / 8][4], peak[M][2], sum[M][2];
+    zero<D, M>(acc);
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+        peak[m][0] = peak[m][1] = -INFINITY;
+        sum[m][0] = sum[m][1] = 0.0f;
+    }
+    auto step = [&](auto partial, uint32_t j) {
+        constexpr bool PARTIAL = decltype(partial)::value;
+        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t left = tile.others - j * INNER, blocks = (left + 15) / 16;
+        float s[M][2 * N][4];
+        scores<PARTIAL, D, M, N>(s, q, stage, blocks);
+        if (PARTIAL) {
+#pragma unroll
+            for (int n = 0; n < 2 * N; ++n)
+#pragma unroll
+                for (int i = 0; i < 4; ++i)
+                    if (8 * n + lane % 4 * 2 + i % 2 >= left)
+#pragma unroll
+                        for (int m = 0; m < M; ++m) s[m][n][i] = -INFINITY;
+        }
+        uint32_t p[N][M][4];
+#pragma unroll
+        for (int m = 0; m < M; ++m) {
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                float top = s[m][0][2 * half];
+#pragma unroll
+                for (int n = 0; n < 2 * N; ++n) top = fmaxf(top, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
+                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
+                top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+                top = fmaxf(peak[m][half], top * scale);
+                const float shrink = exp2_fast(peak[m][half] - top);
+                peak[m][half] = top;
+                sum[m][half] *= shrink;
+#pragma unroll
+                for (int n = 0; n < 2 * N; ++n)
+#pragma unroll
+                    for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                        s[m][n][i] = exp2_fast(s[m][n][i] * scale - top);
+                        sum[m][half] += s[m][n][i];
+                    }
+#pragma unroll
+                for (int n = 0; n < D / 8; ++n) {
+                    acc[m][n][2 * half] *= shrink;
+                    acc[m][n][2 * half + 1] *= shrink;
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < N; ++k) as_left(p[k][m], s[m][2 * k], s[m][2 * k + 1]);
+        }
+        accumulate<PARTIAL, D, M, N>(acc, p, stage + BYTES, blocks);
+    };
+    uint32_t j = 0;
+    for (; (j + 1) * INNER <= tile.others; ++j) {
+        if ((j + 1) * INNER < tile.others) load(j + 1);
+        if (active) step(std::false_type(), j);
+        cp_async_wait<0>();
+        __syncthreads();
+    }
+    if (!active) return;
+    if (j * INNER < tile.others) step(std::true_type(), j);
+
+    const uint32_t valid = tile.rows - first;
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            float total = sum[m][half];
+            total += __shfl_xor_sync(0xffffffffu, total, 1);
+            total += __shfl_xor_sync(0xffffffffu, total, 2);
+            sum[m][half] = 1.0f / total;
+            const uint32_t row = 16 * m + 8 * half + lane / 4;
+            if (lane % 4 == 0 && row < valid)
+                lse[uint64_t(first + row) * a.heads] = (peak[m][half] + log2f(total)) * LN2;
+        }
+    store_rows<D, M>(out + uint64_t(first) * c, c, valid, acc, sum);
+}
+
+template <int D>
+__device__ inline void backward_dq(const BackwardArgs& a) {
+    using Shape = DqShape<D>;
+    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    constexpr uint32_t ROWS = WARPS * 16 * M, FIXED = ROWS * 2 * D, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
+    // The second stage holds `out` before the loop.
+    static_assert(STAGE >= FIXED);
+    extern __shared__ __align__(256) uint8_t shared[];
+    const Work mine = work(a.tiles, a.heads);
+    const Tile tile = mine.tile;
+    const uint32_t head = mine.head;
+    if (tile.rows == 0) return;
+    const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const uint32_t c = a.heads * D;
+    const uint64_t at = uint64_t(tile.first) * c + head * D;
+    if (tile.others == 0) return store_zeros<D>(a.grad + at, c, tile.rows);
+
+    const uint32_t fixed = shared_address(shared), stages = fixed + 2 * FIXED;
+    const bf16* keys = a.kv + uint64_t(tile.other) * 2 * c + head * D;
+    auto load = [&](uint32_t j) {
+        uint32_t stage = stages + (j & 1) * STAGE, skip = j * INNER;
+        const bf16* from = keys + uint64_t(skip) * 2 * c;
+        load_tile<D, INNER>(stage, from, 2 * c, tile.others - skip);
+        load_tile<D, INNER>(stage + BYTES, from + c, 2 * c, tile.others - skip);
+        cp_async_commit();
+    };
+    load_tile<D, ROWS>(fixed, a.q + at, c, tile.rows);
+    load_tile<D, ROWS>(fixed + FIXED, a.dout + at, c, tile.rows);
+    load_tile<D, ROWS>(stages + STAGE, a.out + at, c, tile.rows);
+    load(0);
+    cp_async_wait<0>();
+    __syncthreads();
+
+    const uint32_t first = warp * 16 * M;
+    const bool active = first < tile.rows;
+    const uint32_t valid = active ? tile.rows - first : 0;
+    Left<D, M, Shape::HELD> q, dout;
+    q.start(lane_address<D>(fixed + first * 2 * D));
+    dout.start(lane_address<D>(fixed + FIXED + first * 2 * D));
+    float delta[M][2] = {}, lse[M][2];
+    Left<D, M, false> out;
+    out.start(lane_address<D>(stages + STAGE + first * 2 * D));
+#pragma unroll
+    for (int k = 0; k < D / 16; ++k) {
+        uint32_t x[M][4], y[M][4];
+        out.get(x, k);
+        dout.get(y, k);
+#pragma unroll
+        for (int m = 0; m < M; ++m)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                float2 f = __bfloat1622float2(*reinterpret_cast<bf162*>(&x[m][i]));
+                float2 g = __bfloat1622float2(*reinterpret_cast<bf162*>(&y[m][i]));
+                delta[m][i % 2] += f.x * g.x + f.y * g.y;
+            }
+    }
+    const uint64_t stat = uint64_t(head) * a.q_cap + tile.first + first;
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            delta[m][half] += __shfl_xor_sync(0xffffffffu, delta[m][half], 1);
+            delta[m][half] += __shfl_xor_sync(0xffffffffu, delta[m][half], 2);
+            const uint32_t row = 16 * m + 8 * half + lane / 4;
+            lse[m][half] = INFINITY;
+            if (row < valid) {
+                lse[m][half] = a.lse[uint64_t(tile.first + first + row) * a.heads + head] * LOG2E;
+                if (lane % 4 == 0) a.stats[stat + row] = make_float2(lse[m][half], delta[m][half]);
+            }
+        }
+    // All have read `out` before the next tile takes its place.
+    __syncthreads();
+
+    const float scale = a.scale * LOG2E;
+    float acc[M][D / 8][4];
+    zero<D, M>(acc);
+    auto step = [&](auto partial, uint32_t j) {
+        constexpr bool PARTIAL = decltype(partial)::value;
+        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t left = tile.others - j * INNER;
+#pragma unroll
+        for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
+            if (PARTIAL && skip >= left) break;
+            const uint32_t k_at = stage + skip * 2 * D;
+            float s[M][2 * N][4], dp[M][2 * N][4];
+            scores<false, D, M, N>(s, q, k_at, N);
+            scores<false, D, M, N>(dp, dout, k_at + BYTES, N);
+            uint32_t ds[N][M][4];
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+#pragma unroll
+                for (int n = 0; n < 2 * N; ++n)
+#pragma unroll
+                    for (int i = 0; i < 4; ++i) {
+                        float p = exp2_fast(s[m][n][i] * scale - lse[m][i / 2]);
+                        if (PARTIAL && skip + 8 * n + lane % 4 * 2 + i % 2 >= left) p = 0.0f;
+                        s[m][n][i] = p * (dp[m][n][i] - delta[m][i / 2]);
+                    }
+#pragma unroll
+                for (int k = 0; k < N; ++k) as_left(ds[k][m], s[m][2 * k], s[m][2 * k + 1]);
+            }
+            accumulate<false, D, M, N>(acc, ds, k_at, N);
+        }
+    };
+    uint32_t j = 0;
+    for (; (j + 1) * INNER <= tile.others; ++j) {
+        if ((j + 1) * INNER < tile.others) load(j + 1);
+        if (active) step(std::false_type(), j);
+        cp_async_wait<0>();
+        __syncthreads();
+    }
+    if (!active) return;
+    if (j * INNER < tile.others) step(std::true_type(), j);
+    float factor[M][2];
+#pragma unroll
+    for (int m = 0; m < M; ++m) factor[m][0] = factor[m][1] = a.scale;
+    store_rows<D, M>(a.grad + at + uint64_t(first) * c, c, valid, acc, factor);
+}
+
+template <int D>
+__device__ inline void backward_dkv(const BackwardArgs& a) {
+    using Shape = DkvShape<D>;
+    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    constexpr uint32_t ROWS = WARPS * 16 * M, FIXED = ROWS * 2 * D, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
+    extern __shared__ __align__(256) uint8_t shared[];
+    const Work mine = work(a.tiles, a.heads);
+    const Tile tile = mine.tile;
+    const uint32_t head = mine.head;
+    if (tile.rows == 0) return;
+    const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const uint32_t c = a.heads * D;
+    const uint64_t at = uint64_t(tile.first) * 2 * c + head * D;
+    if (tile.others == 0) {
+        store_zeros<D>(a.grad + at, 2 * c, tile.rows);
+        store_zeros<D>(a.grad + at + c, 2 * c, tile.rows);
+        return;
+    }
+    const uint32_t fixed = shared_address(shared), stages = fixed + 2 * FIXED;
+    float2* stats = reinterpret_cast<float2*>(shared + 2 * FIXED + 2 * STAGE);
+    const uint64_t query = uint64_t(tile.other) * c + head * D;
+    const float2* stat = a.stats + uint64_t(head) * a.q_cap + tile.other;
+    auto load = [&](uint32_t j) {
+        uint32_t stage = stages + (j & 1) * STAGE, skip = j * INNER, left = tile.others - skip;
+        const uint64_t from = query + uint64_t(skip) * c;
+        load_tile<D, INNER>(stage, a.q + from, c, left);
+        load_tile<D, INNER>(stage + BYTES, a.dout + from, c, left);
+        if (threadIdx.x < INNER) {
+            float2* to = stats + (j & 1) * INNER + threadIdx.x;
+            if (threadIdx.x < left) cp_async8(shared_address(to), stat + skip + threadIdx.x);
+            // Probability 0 for rows that are not there.
+            else *to = make_float2(INFINITY, 0.0f);
+        }
+        cp_async_commit();
+    };
+    load_tile<D, ROWS>(fixed, a.kv + at, 2 * c, tile.rows);
+    load_tile<D, ROWS>(fixed + FIXED, a.kv + at + c, 2 * c, tile.rows);
+    load(0);
+    cp_async_wait<0>();
+    __syncthreads();
+
+    const uint32_t first = warp * 16 * M;
+    const bool active = first < tile.rows;
+    Left<D, M, Shape::HELD> k, v;
+    k.start(lane_address<D>(fixed + first * 2 * D));
+    v.start(lane_address<D>(fixed + FIXED + first * 2 * D));
+    const float scale = a.scale * LOG2E;
+    float dk[M][D / 8][4], dv[M][D / 8][4];
+    zero<D, M>(dk);
+    zero<D, M>(dv);
+    const uint32_t count = (tile.others + INNER - 1) / INNER;
+    for (uint32_t j = 0; j < count; ++j) {
+        if (j + 1 < count) load(j + 1);
+        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t left = active ? tile.others - j * INNER : 0;
+#pragma unroll
+        for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
+            if (skip >= left) break;
+            const uint32_t q_at = stage + skip * 2 * D;
+            float s[M][2 * N][4], dp[M][2 * N][4];
+            scores<false, D, M, N>(s, k, q_at, N);
+            scores<false, D, M, N>(dp, v, q_at + BYTES, N);
+            uint32_t p[N][M][4], ds[N][M][4];
+#pragma unroll
+            for (int n = 0; n < 2 * N; ++n) {
+                // lse and delta of the two queries whose columns this lane has.
+                const float4 of =
+                    *reinterpret_cast<const float4*>(stats + (j & 1) * INNER + skip + 8 * n + lane % 4 * 2);
+#pragma unroll
+                for (int m = 0; m < M; ++m)
+#pragma unroll
+                    for (int i = 0; i < 4; ++i) {
+                        s[m][n][i] = exp2_fast(s[m][n][i] * scale - (i % 2 ? of.z : of.x));
+                        dp[m][n][i] = s[m][n][i] * (dp[m][n][i] - (i % 2 ? of.w : of.y));
+                    }
+            }
+#pragma unroll
+            for (int i = 0; i < N; ++i)
+#pragma unroll
+                for (int m = 0; m < M; ++m) {
+                    as_left(p[i][m], s[m][2 * i], s[m][2 * i + 1]);
+                    as_left(ds[i][m], dp[m][2 * i], dp[m][2 * i + 1]);
+                }
+            accumulate<false, D, M, N>(dv, p, q_at + BYTES, N);
+            accumulate<false, D, M, N>(dk, ds, q_at, N);
+        }
+        cp_async_wait<0>();
+        __syncthreads();
+    }
+    if (!active) return;
+    float of_k[M][2], of_v[M][2];
+#pragma unroll
+    for (int m = 0; m < M; ++m) {
+        of_k[m][0] = of_k[m][1] = a.scale;
+        of_v[m][0] = of_v[m][1] = 1.0f;
+    }
+    bf16* to = a.grad + at + uint64_t(first) * 2 * c;
+    store_rows<D, M>(to, 2 * c, tile.rows - first, dk, of_k);
+    store_rows<D, M>(to + c, 2 * c, tile.rows - first, dv, of_v);
+}
+
+}  // namespace attention
+
+using namespace attention;
+
+extern "C" __global__ void __launch_bounds__(256) attention_tiles(TilesArgs a) { tiles(a); }
+
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_fwd_d32_bf16(ForwardArgs a) { forward<32>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d64_bf16(ForwardArgs a) { forward<64>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d128_bf16(ForwardArgs a) { forward<128>(a); }
+
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dq_d32_bf16(BackwardArgs a) { backward_dq<32>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d64_bf16(BackwardArgs a) { backward_dq<64>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d128_bf16(BackwardArgs a) { backward_dq<128>(a); }
+
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dkv_d32_bf16(BackwardArgs a) { backward_dkv<32>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d64_bf16(BackwardArgs a) { backward_dkv<64>(a); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d128_bf16(BackwardArgs a) { backward_dkv<128>(a); }
