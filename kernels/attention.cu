@@ -209,10 +209,10 @@ __device__ inline void forward(const ForwardArgs& a) {
     }
     auto step = [&](auto partial, uint32_t j) {
         constexpr bool PARTIAL = decltype(partial)::value;
-        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t stage = stages + (j & 1) * STAGE;
         const uint32_t left = tile.others - j * INNER, blocks = (left + 15) / 16;
         float s[M][2 * N][4];
-        scores<PARTIAL, D, M, N>(s, q, stage, blocks);
+        scores<PARTIAL, D, M, N>(s, q, lane_address_right<D>(stage), blocks);
         if (PARTIAL) {
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n)
@@ -252,7 +252,7 @@ __device__ inline void forward(const ForwardArgs& a) {
 #pragma unroll
             for (int k = 0; k < N; ++k) as_left(p[k][m], s[m][2 * k], s[m][2 * k + 1]);
         }
-        accumulate<PARTIAL, D, M, N>(acc, p, stage + BYTES, blocks);
+        accumulate<PARTIAL, D, M, N>(acc, p, lane_address<D>(stage + BYTES), blocks);
     };
     uint32_t j = 0;
     for (; (j + 1) * INNER <= tile.others; ++j) {
@@ -358,15 +358,15 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
     zero<D, M>(acc);
     auto step = [&](auto partial, uint32_t j) {
         constexpr bool PARTIAL = decltype(partial)::value;
-        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t stage = stages + (j & 1) * STAGE;
         const uint32_t left = tile.others - j * INNER;
 #pragma unroll
         for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
             if (PARTIAL && skip >= left) break;
-            const uint32_t k_at = stage + skip * 2 * D;
+            const uint32_t right = lane_address_right<D>(stage) + skip * 2 * D;
             float s[M][2 * N][4], dp[M][2 * N][4];
-            scores<false, D, M, N>(s, q, k_at, N);
-            scores<false, D, M, N>(dp, dout, k_at + BYTES, N);
+            scores<false, D, M, N>(s, q, right, N);
+            scores<false, D, M, N>(dp, dout, right + BYTES, N);
             uint32_t ds[N][M][4];
 #pragma unroll
             for (int m = 0; m < M; ++m) {
@@ -381,7 +381,7 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
 #pragma unroll
                 for (int k = 0; k < N; ++k) as_left(ds[k][m], s[m][2 * k], s[m][2 * k + 1]);
             }
-            accumulate<false, D, M, N>(acc, ds, k_at, N);
+            accumulate<false, D, M, N>(acc, ds, lane_address<D>(stage) + skip * 2 * D, N);
         }
     };
     uint32_t j = 0;
@@ -452,15 +452,16 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
     const uint32_t count = (tile.others + INNER - 1) / INNER;
     for (uint32_t j = 0; j < count; ++j) {
         if (j + 1 < count) load(j + 1);
-        const uint32_t stage = lane_address<D>(stages + (j & 1) * STAGE);
+        const uint32_t stage = stages + (j & 1) * STAGE;
         const uint32_t left = active ? tile.others - j * INNER : 0;
 #pragma unroll
         for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
             if (skip >= left) break;
-            const uint32_t q_at = stage + skip * 2 * D;
+            const uint32_t right = lane_address_right<D>(stage) + skip * 2 * D;
+            const uint32_t turned = lane_address<D>(stage) + skip * 2 * D;
             float s[M][2 * N][4], dp[M][2 * N][4];
-            scores<false, D, M, N>(s, k, q_at, N);
-            scores<false, D, M, N>(dp, v, q_at + BYTES, N);
+            scores<false, D, M, N>(s, k, right, N);
+            scores<false, D, M, N>(dp, v, right + BYTES, N);
             uint32_t p[N][M][4], ds[N][M][4];
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n) {
@@ -482,8 +483,8 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
                     as_left(p[i][m], s[m][2 * i], s[m][2 * i + 1]);
                     as_left(ds[i][m], dp[m][2 * i], dp[m][2 * i + 1]);
                 }
-            accumulate<false, D, M, N>(dv, p, q_at + BYTES, N);
-            accumulate<false, D, M, N>(dk, ds, q_at, N);
+            accumulate<false, D, M, N>(dv, p, turned + BYTES, N);
+            accumulate<false, D, M, N>(dk, ds, turned, N);
         }
         cp_async_wait<0>();
         __syncthreads();

@@ -65,12 +65,20 @@ __device__ inline void load_tile(uint32_t tile, const bf16* from, uint32_t strid
     }
 }
 
-// This lane's address for ldmatrix of the 16x16 block at the tile's start. The block at row 16 i, column 16 k is at
-// (this ^ 32 k) + 32 D i, because tiles are aligned to 256 bytes and 16 rows repeat the permutation.
+// This lane's address for ldmatrix of the 16x16 block at the tile's start, its four matrices ordered as a left operand
+// and, transposed, as two right operands want them. The block at row 16 i, column 16 k is at (this ^ 32 k) + 32 D i,
+// because tiles are aligned to 256 bytes and 16 rows repeat the permutation.
 template <int D>
 __device__ inline uint32_t lane_address(uint32_t tile) {
     uint32_t lane = threadIdx.x & 31;
     return tile + swizzled<D>(lane & 15, lane >> 4);
+}
+
+// The same, ordered as two right operands want them that are not transposed.
+template <int D>
+__device__ inline uint32_t lane_address_right(uint32_t tile) {
+    uint32_t lane = threadIdx.x & 31;
+    return tile + swizzled<D>(lane & 7 | lane >> 1 & 8, lane >> 3 & 1);
 }
 
 // The left operand of products: M blocks of 16 rows, D columns; in registers if HELD, else read where it is used.
@@ -102,7 +110,7 @@ struct Left {
     }
 };
 
-// s = a b^T for 16 N rows of b, whose address is a lane_address. With PARTIAL only the first `blocks` of the N blocks
+// s = a b^T for 16 N rows of b, whose address is a lane_address_right. With PARTIAL only the first `blocks` of the N blocks
 // are computed, the others 0.
 template <bool PARTIAL, int D, int M, int N, bool HELD>
 __device__ inline void scores(float (&s)[M][2 * N][4], const Left<D, M, HELD>& left, uint32_t b, uint32_t blocks) {
@@ -123,8 +131,8 @@ __device__ inline void scores(float (&s)[M][2 * N][4], const Left<D, M, HELD>& l
             ldmatrix_x4(r, (b ^ (32 * k)) + 32 * D * n);
 #pragma unroll
             for (int m = 0; m < M; ++m) {
-                mma_16x8x16(s[m][2 * n], a[m], r[0], r[2]);
-                mma_16x8x16(s[m][2 * n + 1], a[m], r[1], r[3]);
+                mma_16x8x16(s[m][2 * n], a[m], r[0], r[1]);
+                mma_16x8x16(s[m][2 * n + 1], a[m], r[2], r[3]);
             }
         }
     }
@@ -138,7 +146,7 @@ __device__ inline void as_left(uint32_t (&a)[4], const float (&low)[4], const fl
     a[3] = pack2(high[2], high[3]);
 }
 
-// acc += p b for 16 N rows of b; PARTIAL as in scores.
+// acc += p b for 16 N rows of b, whose address is a lane_address; PARTIAL as in scores.
 template <bool PARTIAL, int D, int M, int N>
 __device__ inline void accumulate(float (&acc)[M][D / 8][4], const uint32_t (&p)[N][M][4], uint32_t b, uint32_t blocks) {
 #pragma unroll
