@@ -37,7 +37,8 @@ struct ForwardArgs {
     bf16* out;
     float* lse;
     uint32_t heads;
-    float scale;
+    // Of the scores, and times log2(e).
+    float scale, scale2;
 };
 
 struct BackwardArgs {
@@ -53,7 +54,8 @@ struct BackwardArgs {
     float2* stats;
     uint32_t q_cap;
     uint32_t heads;
-    float scale;
+    // Of the scores, and times log2(e).
+    float scale, scale2;
 };
 
 // Blocks of 16 rows that a warp owns (M), whether left operands stay in registers (HELD), rows of a tile of the other side
@@ -168,9 +170,8 @@ __device__ inline void forward(const ForwardArgs& a) {
     constexpr uint32_t ROWS = WARPS * 16 * M, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
     static_assert(INNER == 16 * N);
     extern __shared__ __align__(256) uint8_t shared[];
-    const Work mine = work(a.tiles, a.heads);
-    const Tile tile = mine.tile;
-    const uint32_t head = mine.head;
+    const Tile tile = my_tile(a.tiles);
+    const uint32_t head = blockIdx.x;
     if (tile.rows == 0) return;
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const uint32_t c = a.heads * D;
@@ -199,7 +200,6 @@ __device__ inline void forward(const ForwardArgs& a) {
     const bool active = first < tile.rows;
     Left<D, M, Shape::HELD> q;
     q.start(lane_address<D>(queries + first * 2 * D));
-    const float scale = a.scale * LOG2E;
     float acc[M][D / 8][4], peak[M][2], sum[M][2];
     zero<D, M>(acc);
 #pragma unroll
@@ -210,9 +210,9 @@ __device__ inline void forward(const ForwardArgs& a) {
     auto step = [&](auto partial, uint32_t j) {
         constexpr bool PARTIAL = decltype(partial)::value;
         const uint32_t stage = stages + (j & 1) * STAGE;
-        const uint32_t left = tile.others - j * INNER, blocks = (left + 15) / 16;
+        const uint32_t left = tile.others - j * INNER;
         float s[M][2 * N][4];
-        scores<PARTIAL, D, M, N>(s, q, lane_address_right<D>(stage), blocks);
+        scores<PARTIAL, D, M, 2 * N>(s, q, lane_address_right<D>(stage), (left + 7) / 8);
         if (PARTIAL) {
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n)
@@ -232,7 +232,7 @@ __device__ inline void forward(const ForwardArgs& a) {
                 for (int n = 0; n < 2 * N; ++n) top = fmaxf(top, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
                 top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
                 top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-                top = fmaxf(peak[m][half], top * scale);
+                top = fmaxf(peak[m][half], top * a.scale2);
                 const float shrink = exp2_fast(peak[m][half] - top);
                 peak[m][half] = top;
                 sum[m][half] *= shrink;
@@ -240,7 +240,7 @@ __device__ inline void forward(const ForwardArgs& a) {
                 for (int n = 0; n < 2 * N; ++n)
 #pragma unroll
                     for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                        s[m][n][i] = exp2_fast(s[m][n][i] * scale - top);
+                        s[m][n][i] = exp2_fast(s[m][n][i] * a.scale2 - top);
                         sum[m][half] += s[m][n][i];
                     }
 #pragma unroll
@@ -250,9 +250,9 @@ __device__ inline void forward(const ForwardArgs& a) {
                 }
             }
 #pragma unroll
-            for (int k = 0; k < N; ++k) as_left(p[k][m], s[m][2 * k], s[m][2 * k + 1]);
+            for (int n = 0; n < 2 * N; ++n) as_left(p[n / 2][m], n, s[m][n]);
         }
-        accumulate<PARTIAL, D, M, N>(acc, p, lane_address<D>(stage + BYTES), blocks);
+        accumulate<PARTIAL, D, M, N>(acc, p, lane_address<D>(stage + BYTES), (left + 15) / 16);
     };
     uint32_t j = 0;
     for (; (j + 1) * INNER <= tile.others; ++j) {
@@ -288,9 +288,8 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
     // The second stage holds `out` before the loop.
     static_assert(STAGE >= FIXED);
     extern __shared__ __align__(256) uint8_t shared[];
-    const Work mine = work(a.tiles, a.heads);
-    const Tile tile = mine.tile;
-    const uint32_t head = mine.head;
+    const Tile tile = my_tile(a.tiles);
+    const uint32_t head = blockIdx.x;
     if (tile.rows == 0) return;
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const uint32_t c = a.heads * D;
@@ -353,35 +352,34 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
     // All have read `out` before the next tile takes its place.
     __syncthreads();
 
-    const float scale = a.scale * LOG2E;
     float acc[M][D / 8][4];
     zero<D, M>(acc);
     auto step = [&](auto partial, uint32_t j) {
         constexpr bool PARTIAL = decltype(partial)::value;
         const uint32_t stage = stages + (j & 1) * STAGE;
         const uint32_t left = tile.others - j * INNER;
-#pragma unroll
+#pragma unroll 1
         for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
             if (PARTIAL && skip >= left) break;
             const uint32_t right = lane_address_right<D>(stage) + skip * 2 * D;
-            float s[M][2 * N][4], dp[M][2 * N][4];
-            scores<false, D, M, N>(s, q, right, N);
-            scores<false, D, M, N>(dp, dout, right + BYTES, N);
             uint32_t ds[N][M][4];
 #pragma unroll
-            for (int m = 0; m < M; ++m) {
+            for (int n = 0; n < 2 * N; ++n) {
+                float s[M][1][4], dp[M][1][4];
+                scores<false, D, M, 1>(s, q, right + 16 * D * n);
+                scores<false, D, M, 1>(dp, dout, right + 16 * D * n + BYTES);
 #pragma unroll
-                for (int n = 0; n < 2 * N; ++n)
+                for (int m = 0; m < M; ++m) {
 #pragma unroll
                     for (int i = 0; i < 4; ++i) {
-                        float p = exp2_fast(s[m][n][i] * scale - lse[m][i / 2]);
+                        float p = exp2_fast(s[m][0][i] * a.scale2 - lse[m][i / 2]);
                         if (PARTIAL && skip + 8 * n + lane % 4 * 2 + i % 2 >= left) p = 0.0f;
-                        s[m][n][i] = p * (dp[m][n][i] - delta[m][i / 2]);
+                        s[m][0][i] = p * (dp[m][0][i] - delta[m][i / 2]);
                     }
-#pragma unroll
-                for (int k = 0; k < N; ++k) as_left(ds[k][m], s[m][2 * k], s[m][2 * k + 1]);
+                    as_left(ds[n / 2][m], n, s[m][0]);
+                }
             }
-            accumulate<false, D, M, N>(acc, ds, lane_address<D>(stage) + skip * 2 * D, N);
+            accumulate<false, D, M, N>(acc, ds, lane_address<D>(stage) + skip * 2 * D);
         }
     };
     uint32_t j = 0;
@@ -405,9 +403,8 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
     constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
     constexpr uint32_t ROWS = WARPS * 16 * M, FIXED = ROWS * 2 * D, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
     extern __shared__ __align__(256) uint8_t shared[];
-    const Work mine = work(a.tiles, a.heads);
-    const Tile tile = mine.tile;
-    const uint32_t head = mine.head;
+    const Tile tile = my_tile(a.tiles);
+    const uint32_t head = blockIdx.x;
     if (tile.rows == 0) return;
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const uint32_t c = a.heads * D;
@@ -419,16 +416,16 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
     }
     const uint32_t fixed = shared_address(shared), stages = fixed + 2 * FIXED;
     float2* stats = reinterpret_cast<float2*>(shared + 2 * FIXED + 2 * STAGE);
-    const uint64_t query = uint64_t(tile.other) * c + head * D;
-    const float2* stat = a.stats + uint64_t(head) * a.q_cap + tile.other;
     auto load = [&](uint32_t j) {
         uint32_t stage = stages + (j & 1) * STAGE, skip = j * INNER, left = tile.others - skip;
-        const uint64_t from = query + uint64_t(skip) * c;
+        const uint32_t row = again(tile.other) + skip;
+        const uint64_t from = uint64_t(row) * c + head * D;
         load_tile<D, INNER>(stage, a.q + from, c, left);
         load_tile<D, INNER>(stage + BYTES, a.dout + from, c, left);
-        if (threadIdx.x < INNER) {
-            float2* to = stats + (j & 1) * INNER + threadIdx.x;
-            if (threadIdx.x < left) cp_async8(shared_address(to), stat + skip + threadIdx.x);
+        const uint32_t thread = again(threadIdx.x);
+        if (thread < INNER) {
+            float2* to = stats + (j & 1) * INNER + thread;
+            if (thread < left) cp_async8(shared_address(to), a.stats + uint64_t(head) * a.q_cap + row + thread);
             // Probability 0 for rows that are not there.
             else *to = make_float2(INFINITY, 0.0f);
         }
@@ -445,13 +442,11 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
     Left<D, M, Shape::HELD> k, v;
     k.start(lane_address<D>(fixed + first * 2 * D));
     v.start(lane_address<D>(fixed + FIXED + first * 2 * D));
-    const float scale = a.scale * LOG2E;
     float dk[M][D / 8][4], dv[M][D / 8][4];
     zero<D, M>(dk);
     zero<D, M>(dv);
-    const uint32_t count = (tile.others + INNER - 1) / INNER;
-    for (uint32_t j = 0; j < count; ++j) {
-        if (j + 1 < count) load(j + 1);
+    for (uint32_t j = 0; j * INNER < tile.others; ++j) {
+        if ((j + 1) * INNER < tile.others) load(j + 1);
         const uint32_t stage = stages + (j & 1) * STAGE;
         const uint32_t left = active ? tile.others - j * INNER : 0;
 #pragma unroll
@@ -459,46 +454,45 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
             if (skip >= left) break;
             const uint32_t right = lane_address_right<D>(stage) + skip * 2 * D;
             const uint32_t turned = lane_address<D>(stage) + skip * 2 * D;
-            float s[M][2 * N][4], dp[M][2 * N][4];
-            scores<false, D, M, N>(s, k, right, N);
-            scores<false, D, M, N>(dp, v, right + BYTES, N);
             uint32_t p[N][M][4], ds[N][M][4];
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n) {
+                float s[M][1][4], dp[M][1][4];
+                scores<false, D, M, 1>(s, k, right + 16 * D * n);
+                scores<false, D, M, 1>(dp, v, right + 16 * D * n + BYTES);
                 // lse and delta of the two queries whose columns this lane has.
                 const float4 of =
                     *reinterpret_cast<const float4*>(stats + (j & 1) * INNER + skip + 8 * n + lane % 4 * 2);
 #pragma unroll
-                for (int m = 0; m < M; ++m)
+                for (int m = 0; m < M; ++m) {
 #pragma unroll
                     for (int i = 0; i < 4; ++i) {
-                        s[m][n][i] = exp2_fast(s[m][n][i] * scale - (i % 2 ? of.z : of.x));
-                        dp[m][n][i] = s[m][n][i] * (dp[m][n][i] - (i % 2 ? of.w : of.y));
+                        s[m][0][i] = exp2_fast(s[m][0][i] * a.scale2 - (i % 2 ? of.z : of.x));
+                        dp[m][0][i] = s[m][0][i] * (dp[m][0][i] - (i % 2 ? of.w : of.y));
                     }
-            }
-#pragma unroll
-            for (int i = 0; i < N; ++i)
-#pragma unroll
-                for (int m = 0; m < M; ++m) {
-                    as_left(p[i][m], s[m][2 * i], s[m][2 * i + 1]);
-                    as_left(ds[i][m], dp[m][2 * i], dp[m][2 * i + 1]);
+                    as_left(p[n / 2][m], n, s[m][0]);
+                    as_left(ds[n / 2][m], n, dp[m][0]);
                 }
-            accumulate<false, D, M, N>(dv, p, turned + BYTES, N);
-            accumulate<false, D, M, N>(dk, ds, turned, N);
+            }
+            accumulate<false, D, M, N>(dv, p, turned + BYTES);
+            accumulate<false, D, M, N>(dk, ds, turned);
         }
         cp_async_wait<0>();
         __syncthreads();
     }
-    if (!active) return;
+    // Read again, rather than kept over the loop.
+    const Tile done = my_tile(a.tiles);
+    const uint32_t row = again(threadIdx.x) / 32 * 16 * M;
+    if (row >= done.rows) return;
     float of_k[M][2], of_v[M][2];
 #pragma unroll
     for (int m = 0; m < M; ++m) {
         of_k[m][0] = of_k[m][1] = a.scale;
         of_v[m][0] = of_v[m][1] = 1.0f;
     }
-    bf16* to = a.grad + at + uint64_t(first) * 2 * c;
-    store_rows<D, M>(to, 2 * c, tile.rows - first, dk, of_k);
-    store_rows<D, M>(to + c, 2 * c, tile.rows - first, dv, of_v);
+    bf16* to = a.grad + uint64_t(done.first + row) * 2 * c + head * D;
+    store_rows<D, M>(to, 2 * c, done.rows - row, dk, of_k);
+    store_rows<D, M>(to + c, 2 * c, done.rows - row, dv, of_v);
 }
 
 }  // namespace attention

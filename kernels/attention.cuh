@@ -24,16 +24,9 @@ struct alignas(16) Tiles {
     Tile tile[1];
 };
 
-// What a block works on; blocks beyond the work get `rows` 0.
-struct Work {
-    Tile tile;
-    uint32_t head;
-};
-
-__device__ inline Work work(const Tiles* tiles, uint32_t heads) {
-    uint32_t at = blockIdx.x / heads;
-    if (at >= tiles->count) return {};
-    return {tiles->tile[at], blockIdx.x - at * heads};
+// The tile of this block, whose head is blockIdx.x; without rows for blocks beyond the last tile.
+__device__ inline Tile my_tile(const Tiles* tiles) {
+    return blockIdx.y < tiles->count ? tiles->tile[blockIdx.y] : Tile{};
 }
 
 __device__ inline float exp2_fast(float x) {
@@ -50,11 +43,18 @@ __device__ inline uint32_t swizzled(uint32_t row, uint32_t chunk) {
     return row * 2 * D + (chunk ^ turn) * 16;
 }
 
+// The same value as one that the compiler takes for new: what derives from it is computed where it is used, not kept in
+// registers over a loop that needs them all.
+__device__ inline uint32_t again(uint32_t x) {
+    asm volatile("mov.b32 %0, %0;\n" : "+r"(x));
+    return x;
+}
+
 // Starts copying ROWS rows of D columns, `stride` elements apart, into a tile; rows from `valid` on become zeros.
 template <int D, int ROWS>
 __device__ inline void load_tile(uint32_t tile, const bf16* from, uint32_t stride, uint32_t valid) {
     constexpr uint32_t CHUNKS = D / 8, STEP = THREADS / CHUNKS;
-    uint32_t row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
+    uint32_t thread = again(threadIdx.x), row = thread / CHUNKS, chunk = thread % CHUNKS;
     tile += swizzled<D>(row, chunk);
     from += uint64_t(row) * stride + chunk * 8;
 #pragma unroll
@@ -74,11 +74,12 @@ __device__ inline uint32_t lane_address(uint32_t tile) {
     return tile + swizzled<D>(lane & 15, lane >> 4);
 }
 
-// The same, ordered as two right operands want them that are not transposed.
+// The same for blocks of 8 rows and 32 columns: the right operands of two products one after the other, not transposed.
+// The block at row 8 i, column 32 k is at (this ^ 64 k) + 16 D i.
 template <int D>
 __device__ inline uint32_t lane_address_right(uint32_t tile) {
     uint32_t lane = threadIdx.x & 31;
-    return tile + swizzled<D>(lane & 7 | lane >> 1 & 8, lane >> 3 & 1);
+    return tile + swizzled<D>(lane & 7, lane >> 3);
 }
 
 // The left operand of products: M blocks of 16 rows, D columns; in registers if HELD, else read where it is used.
@@ -110,48 +111,46 @@ struct Left {
     }
 };
 
-// s = a b^T for 16 N rows of b, whose address is a lane_address_right. With PARTIAL only the first `blocks` of the N blocks
-// are computed, the others 0.
+// s = a b^T for 8 N rows of b, whose address is a lane_address_right. With PARTIAL only the first `some` of the N columns
+// of blocks are computed, the others 0.
 template <bool PARTIAL, int D, int M, int N, bool HELD>
-__device__ inline void scores(float (&s)[M][2 * N][4], const Left<D, M, HELD>& left, uint32_t b, uint32_t blocks) {
+__device__ inline void scores(float (&s)[M][N][4], const Left<D, M, HELD>& left, uint32_t b, uint32_t some = N) {
 #pragma unroll
     for (int m = 0; m < M; ++m)
 #pragma unroll
-        for (int n = 0; n < 2 * N; ++n)
+        for (int n = 0; n < N; ++n)
 #pragma unroll
             for (int i = 0; i < 4; ++i) s[m][n][i] = 0.0f;
 #pragma unroll
-    for (int k = 0; k < D / 16; ++k) {
-        uint32_t a[M][4];
-        left.get(a, k);
+    for (int k = 0; k < D / 32; ++k) {
+        uint32_t low[M][4], high[M][4];
+        left.get(low, 2 * k);
+        left.get(high, 2 * k + 1);
 #pragma unroll
         for (int n = 0; n < N; ++n) {
-            if (PARTIAL && n >= blocks) break;
+            if (PARTIAL && n >= some) break;
             uint32_t r[4];
-            ldmatrix_x4(r, (b ^ (32 * k)) + 32 * D * n);
+            ldmatrix_x4(r, (b ^ (64 * k)) + 16 * D * n);
 #pragma unroll
-            for (int m = 0; m < M; ++m) {
-                mma_16x8x16(s[m][2 * n], a[m], r[0], r[1]);
-                mma_16x8x16(s[m][2 * n + 1], a[m], r[2], r[3]);
-            }
+            for (int m = 0; m < M; ++m) mma_16x8x16(s[m][n], low[m], r[0], r[1]);
+#pragma unroll
+            for (int m = 0; m < M; ++m) mma_16x8x16(s[m][n], high[m], r[2], r[3]);
         }
     }
 }
 
-// Two accumulators side by side as a left operand of 16 columns.
-__device__ inline void as_left(uint32_t (&a)[4], const float (&low)[4], const float (&high)[4]) {
-    a[0] = pack2(low[0], low[1]);
-    a[1] = pack2(low[2], low[3]);
-    a[2] = pack2(high[0], high[1]);
-    a[3] = pack2(high[2], high[3]);
+// An accumulator as the half `n % 2` of a left operand of 16 columns.
+__device__ inline void as_left(uint32_t (&a)[4], int n, const float (&s)[4]) {
+    a[n % 2 * 2] = pack2(s[0], s[1]);
+    a[n % 2 * 2 + 1] = pack2(s[2], s[3]);
 }
 
-// acc += p b for 16 N rows of b, whose address is a lane_address; PARTIAL as in scores.
+// acc += p b for 16 N rows of b, whose address is a lane_address. With PARTIAL only the first `some` rows' blocks of 16 count.
 template <bool PARTIAL, int D, int M, int N>
-__device__ inline void accumulate(float (&acc)[M][D / 8][4], const uint32_t (&p)[N][M][4], uint32_t b, uint32_t blocks) {
+__device__ inline void accumulate(float (&acc)[M][D / 8][4], const uint32_t (&p)[N][M][4], uint32_t b, uint32_t some = N) {
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-        if (PARTIAL && k >= blocks) break;
+        if (PARTIAL && k >= some) break;
 #pragma unroll
         for (int n = 0; n < D / 16; ++n) {
             uint32_t r[4];
