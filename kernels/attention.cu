@@ -79,7 +79,7 @@ template <int D>
 struct DqShape;
 template <>
 struct DqShape<32> {
-    static constexpr int M = 2, INNER = 64, N = 2;
+    static constexpr int M = 2, INNER = 64, N = 1;
     static constexpr bool HELD = true;
 };
 template <>
@@ -132,7 +132,7 @@ __device__ inline Tile segment(const List& list, uint32_t segments, uint32_t row
 
 __device__ inline void tiles(const TilesArgs& a) {
     __shared__ uint32_t next[CLASSES];
-    const List& list = a.lists[blockIdx.x];
+    const List list = blockIdx.x == 0 ? a.lists[0] : a.lists[1];
     uint32_t segments = rows_now(a.run, a.segments), rows = rows_now(a.run, list.rows);
     uint32_t parts = segments + (list.gaps ? 2 : 0);
     if (threadIdx.x < CLASSES) next[threadIdx.x] = 0;
