@@ -37,8 +37,8 @@ struct ForwardArgs {
     bf16* out;
     float* lse;
     uint32_t heads;
-    // Of the scores, and times log2(e).
-    float scale, scale2;
+    // Of the scores, for powers of 2.
+    float scale2;
 };
 
 struct BackwardArgs {
@@ -58,57 +58,35 @@ struct BackwardArgs {
     float scale, scale2;
 };
 
-// Blocks of 16 rows that a warp owns (M), whether left operands stay in registers (HELD), rows of a tile of the other side
-// (INNER) and how many blocks of 16 of them are multiplied at a time (N).
-template <int D>
-struct ForwardShape;
-template <>
-struct ForwardShape<32> {
-    static constexpr int M = 2, INNER = 64, N = 4;
-    static constexpr bool HELD = true;
-};
-template <>
-struct ForwardShape<64> : ForwardShape<32> {};
-template <>
-struct ForwardShape<128> {
-    static constexpr int M = 2, INNER = 32, N = 2;
-    static constexpr bool HELD = false;
+// Blocks of 16 rows that a warp owns (M), rows of a tile of the other side (INNER), how many blocks of 16 of them are
+// multiplied at a time (N), and whether left operands stay in registers (HELD). Mirrored in ops::attention::cuda.
+//
+// What is loaded from shared memory serves M products, and shared memory is what bounds M = 1: 2 where registers allow it.
+template <int M_, int INNER_, int N_, bool HELD_ = true>
+struct Tiling {
+    static constexpr int M = M_, INNER = INNER_, N = N_;
+    static constexpr bool HELD = HELD_;
 };
 
 template <int D>
-struct DqShape;
+struct Tilings;
 template <>
-struct DqShape<32> {
-    static constexpr int M = 2, INNER = 64, N = 1;
-    static constexpr bool HELD = true;
+struct Tilings<32> {
+    using Forward = Tiling<2, 64, 4>;
+    using Dq = Tiling<2, 64, 1>;
+    using Dkv = Tiling<2, 64, 2>;
 };
 template <>
-struct DqShape<64> {
-    static constexpr int M = 2, INNER = 64, N = 1;
-    static constexpr bool HELD = true;
+struct Tilings<64> {
+    using Forward = Tiling<2, 64, 4>;
+    using Dq = Tiling<2, 64, 1>;
+    using Dkv = Tiling<2, 64, 1>;
 };
 template <>
-struct DqShape<128> {
-    static constexpr int M = 1, INNER = 32, N = 2;
-    static constexpr bool HELD = true;
-};
-
-template <int D>
-struct DkvShape;
-template <>
-struct DkvShape<32> {
-    static constexpr int M = 2, INNER = 64, N = 2;
-    static constexpr bool HELD = true;
-};
-template <>
-struct DkvShape<64> {
-    static constexpr int M = 2, INNER = 64, N = 1;
-    static constexpr bool HELD = true;
-};
-template <>
-struct DkvShape<128> {
-    static constexpr int M = 1, INNER = 32, N = 1;
-    static constexpr bool HELD = true;
+struct Tilings<128> {
+    using Forward = Tiling<2, 32, 2, false>;
+    using Dq = Tiling<1, 32, 2>;
+    using Dkv = Tiling<1, 32, 1>;
 };
 
 // Classes of tiles by how many others they have.
@@ -142,14 +120,19 @@ __device__ inline void tiles(const TilesArgs& a) {
         atomicAdd(&next[cost_class(t.others)], (t.rows + list.tile_rows - 1) / list.tile_rows);
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-        uint32_t sum = 0;
-        for (uint32_t c = 0; c < CLASSES; ++c) {
-            uint32_t count = next[c];
-            next[c] = sum;
-            sum += count;
+    // Where each class begins: a sum over the classes before it, two classes a lane.
+    if (threadIdx.x < 32) {
+        static_assert(CLASSES == 64);
+        const uint32_t lane = threadIdx.x, low = next[2 * lane], high = next[2 * lane + 1];
+        uint32_t sum = low + high;
+#pragma unroll
+        for (int d = 1; d < 32; d *= 2) {
+            const uint32_t before = __shfl_up_sync(0xffffffffu, sum, d);
+            if (lane >= d) sum += before;
         }
-        list.tiles->count = sum;
+        next[2 * lane] = sum - high - low;
+        next[2 * lane + 1] = sum - high;
+        if (lane == 31) list.tiles->count = sum;
     }
     __syncthreads();
     for (uint32_t s = threadIdx.x; s < parts; s += blockDim.x) {
@@ -165,8 +148,8 @@ __device__ inline void tiles(const TilesArgs& a) {
 
 template <int D>
 __device__ inline void forward(const ForwardArgs& a) {
-    using Shape = ForwardShape<D>;
-    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    using T = typename Tilings<D>::Forward;
+    constexpr int M = T::M, N = T::N, INNER = T::INNER;
     constexpr uint32_t ROWS = WARPS * 16 * M, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
     static_assert(INNER == 16 * N);
     extern __shared__ __align__(256) uint8_t shared[];
@@ -198,7 +181,7 @@ __device__ inline void forward(const ForwardArgs& a) {
 
     const uint32_t first = warp * 16 * M;
     const bool active = first < tile.rows;
-    Left<D, M, Shape::HELD> q;
+    Left<D, M, T::HELD> q;
     q.start(lane_address<D>(queries + first * 2 * D));
     float acc[M][D / 8][4], peak[M][2], sum[M][2];
     zero<D, M>(acc);
@@ -282,8 +265,8 @@ __device__ inline void forward(const ForwardArgs& a) {
 
 template <int D>
 __device__ inline void backward_dq(const BackwardArgs& a) {
-    using Shape = DqShape<D>;
-    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    using T = typename Tilings<D>::Dq;
+    constexpr int M = T::M, N = T::N, INNER = T::INNER;
     constexpr uint32_t ROWS = WARPS * 16 * M, FIXED = ROWS * 2 * D, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
     // The second stage holds `out` before the loop.
     static_assert(STAGE >= FIXED);
@@ -315,7 +298,7 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
     const uint32_t first = warp * 16 * M;
     const bool active = first < tile.rows;
     const uint32_t valid = active ? tile.rows - first : 0;
-    Left<D, M, Shape::HELD> q, dout;
+    Left<D, M, T::HELD> q, dout;
     q.start(lane_address<D>(fixed + first * 2 * D));
     dout.start(lane_address<D>(fixed + FIXED + first * 2 * D));
     float delta[M][2] = {}, lse[M][2];
@@ -399,8 +382,8 @@ __device__ inline void backward_dq(const BackwardArgs& a) {
 
 template <int D>
 __device__ inline void backward_dkv(const BackwardArgs& a) {
-    using Shape = DkvShape<D>;
-    constexpr int M = Shape::M, N = Shape::N, INNER = Shape::INNER;
+    using T = typename Tilings<D>::Dkv;
+    constexpr int M = T::M, N = T::N, INNER = T::INNER;
     constexpr uint32_t ROWS = WARPS * 16 * M, FIXED = ROWS * 2 * D, BYTES = INNER * 2 * D, STAGE = 2 * BYTES;
     extern __shared__ __align__(256) uint8_t shared[];
     const Tile tile = my_tile(a.tiles);
@@ -439,7 +422,7 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
 
     const uint32_t first = warp * 16 * M;
     const bool active = first < tile.rows;
-    Left<D, M, Shape::HELD> k, v;
+    Left<D, M, T::HELD> k, v;
     k.start(lane_address<D>(fixed + first * 2 * D));
     v.start(lane_address<D>(fixed + FIXED + first * 2 * D));
     float dk[M][D / 8][4], dv[M][D / 8][4];
@@ -499,16 +482,71 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
 
 using namespace attention;
 
-extern "C" __global__ void __launch_bounds__(256) attention_tiles(TilesArgs a) { tiles(a); }
+// Computes:      the tiles of each list: (segment, first row) in pieces of tile_rows rows, those with most others first
+// Shapes:        own, other: [segments + 1] u32, ascending; tiles: room for rows / tile_rows + segments + 2
+// Grid, Block:   a block of 256 threads for each list
+// Shared memory: 256 bytes
+// Alignment:     16 bytes (tiles)
+// Aliasing:      none
+// Writes:        tiles
+// Deterministic: but for the order of tiles with as many others, on which no result depends
+// Called by:     ops::attention::cuda::{forward, backward}
+extern "C" __global__ void __launch_bounds__(256) attention_tiles(const TilesArgs a) { tiles(a); }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_fwd_d32_bf16(ForwardArgs a) { forward<32>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d64_bf16(ForwardArgs a) { forward<64>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d128_bf16(ForwardArgs a) { forward<128>(a); }
+// Computes:      out = softmax(scale q k^T) v of each segment and head; lse = log of the sum of exponentiated scores
+// Shapes:        q, out: [q_rows, C] bf16; kv: [k_rows, 2C] bf16, keys then values; lse: [q_rows, heads] f32
+// Grid, Block:   (heads, tiles at most) blocks of 4 warps, a warp 32 rows; blocks beyond the last tile leave
+// Shared memory: (128 + 4 INNER) rows of D bf16: queries, two stages of keys and values
+// Alignment:     16 bytes
+// Aliasing:      none
+// Writes:        rows of segments in out, lse
+// Deterministic: yes
+// Called by:     ops::attention::cuda::forward
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_fwd_d32_bf16(const ForwardArgs a) {
+    forward<32>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d64_bf16(const ForwardArgs a) {
+    forward<64>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_fwd_d128_bf16(const ForwardArgs a) {
+    forward<128>(a);
+}
 
-extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dq_d32_bf16(BackwardArgs a) { backward_dq<32>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d64_bf16(BackwardArgs a) { backward_dq<64>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d128_bf16(BackwardArgs a) { backward_dq<128>(a); }
+// Computes:      dq = scale ds k, ds = p (dout v^T - delta), p = exp(scale q k^T - lse), delta = dot(dout, out); stats
+// Shapes:        q, out, dout, grad (dq): [q_rows, C] bf16; kv: [k_rows, 2C] bf16; lse: [q_rows, heads] f32;
+//                stats: [heads, q_cap] of lse in units of log 2 and delta
+// Grid, Block:   (heads, tiles at most) blocks of 4 warps, a warp 16 M rows of queries
+// Shared memory: (2 ROWS + 4 INNER) rows of D bf16: q, dout, two stages of keys and values
+// Alignment:     16 bytes
+// Aliasing:      none
+// Writes:        all rows of dq, stats of segments with keys
+// Deterministic: yes, each sum has one order
+// Called by:     ops::attention::cuda::backward
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dq_d32_bf16(const BackwardArgs a) {
+    backward_dq<32>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d64_bf16(const BackwardArgs a) {
+    backward_dq<64>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dq_d128_bf16(const BackwardArgs a) {
+    backward_dq<128>(a);
+}
 
-extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dkv_d32_bf16(BackwardArgs a) { backward_dkv<32>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d64_bf16(BackwardArgs a) { backward_dkv<64>(a); }
-extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d128_bf16(BackwardArgs a) { backward_dkv<128>(a); }
+// Computes:      dk = scale ds^T q and dv = p^T dout, with p and ds as above
+// Shapes:        q, dout: [q_rows, C] bf16; kv, grad (dkv): [k_rows, 2C] bf16; stats: [heads, q_cap] as above
+// Grid, Block:   (heads, tiles at most) blocks of 4 warps, a warp 16 M rows of keys
+// Shared memory: (2 ROWS + 4 INNER) rows of D bf16 and 2 INNER stats: k, v, two stages of q, dout, stats
+// Alignment:     16 bytes
+// Aliasing:      none
+// Writes:        all rows of dkv
+// Deterministic: yes, each sum has one order
+// Called by:     ops::attention::cuda::backward, after dq
+extern "C" __global__ void __launch_bounds__(THREADS, 3) attention_bwd_dkv_d32_bf16(const BackwardArgs a) {
+    backward_dkv<32>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d64_bf16(const BackwardArgs a) {
+    backward_dkv<64>(a);
+}
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_bwd_dkv_d128_bf16(const BackwardArgs a) {
+    backward_dkv<128>(a);
+}

@@ -208,7 +208,7 @@ __device__ inline void store_rows(bf16* to, uint32_t stride, uint32_t valid, con
                 for (int i = 0; i < 4; ++i)
                     w[i] = pack2(acc[m][n + i][2 * half] * f, acc[m][n + i][2 * half + 1] * f);
                 transpose4(w);
-                if (row < valid) *reinterpret_cast<uint4*>(at + 8 * n) = make_uint4(w[0], w[1], w[2], w[3]);
+                if (row < valid) store16(at + 8 * n, w[0], w[1], w[2], w[3]);
             }
         }
 }
@@ -217,7 +217,7 @@ __device__ inline void store_rows(bf16* to, uint32_t stride, uint32_t valid, con
 template <int D>
 __device__ inline void store_zeros(bf16* to, uint32_t stride, uint32_t valid) {
     for (uint32_t i = threadIdx.x; i < valid * (D / 8); i += THREADS)
-        *reinterpret_cast<uint4*>(to + uint64_t(i / (D / 8)) * stride + i % (D / 8) * 8) = make_uint4(0, 0, 0, 0);
+        store16(to + uint64_t(i / (D / 8)) * stride + i % (D / 8) * 8, 0, 0, 0, 0);
 }
 
 }  // namespace attention
