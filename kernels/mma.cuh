@@ -55,3 +55,8 @@ __device__ inline uint32_t pack2(float low, float high) {
     bf162 pair = __floats2bfloat162_rn(low, high);
     return *reinterpret_cast<uint32_t*>(&pair);
 }
+
+// Stores 16 bytes. In assembly: the compiler takes plain stores of the results of shuffles apart.
+__device__ inline void store16(void* to, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};\n" ::"l"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}

@@ -42,6 +42,7 @@ type Cases = fn(&mut case::Draw) -> case::Case;
 /// The cases of every operation that [`crate::selfcheck`] runs.
 pub const CASES: &[(&str, Cases)] = &[
     ("adamw", adamw::cases::case),
+    ("attention", attention::cases::case),
     ("contrastive", contrastive::cases::case),
     ("copy", copy::cases::case),
     ("layernorm", layernorm::cases::case),

@@ -2,6 +2,8 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod softcuda;
+
 use cxr_engine::rng::{Purpose, Stream};
 use cxr_engine::shard::{DatasetSpec, DatasetWriter, NewRecord};
 use cxr_engine::text::WordPiece;

@@ -197,6 +197,68 @@ impl Cuda {
     fn launch(&self, call: &Call) -> Result<(), BackendError> {
         let (gpu, m) = (&self.gpu, &self.memory);
         match *call {
+            Call::AttentionForward {
+                q_rows,
+                k_rows,
+                segments,
+                heads,
+                head_dim,
+                q,
+                kv,
+                q_seg,
+                k_seg,
+                out,
+                lse,
+            } => {
+                let inputs = ops::attention::cuda::Inputs {
+                    heads,
+                    head_dim,
+                    q_rows,
+                    k_rows,
+                    segments,
+                    q: m.half(q),
+                    kv: m.half(kv),
+                    q_seg: m.words(q_seg),
+                    k_seg: m.words(k_seg),
+                };
+                ops::attention::cuda::forward(gpu, &inputs, m.half(out), m.single(lse))
+            }
+            Call::AttentionBackward {
+                q_rows,
+                k_rows,
+                segments,
+                heads,
+                head_dim,
+                q,
+                kv,
+                q_seg,
+                k_seg,
+                out,
+                lse,
+                dout,
+                dq,
+                dkv,
+            } => {
+                let inputs = ops::attention::cuda::Inputs {
+                    heads,
+                    head_dim,
+                    q_rows,
+                    k_rows,
+                    segments,
+                    q: m.half(q),
+                    kv: m.half(kv),
+                    q_seg: m.words(q_seg),
+                    k_seg: m.words(k_seg),
+                };
+                let args = ops::attention::cuda::Backward {
+                    out: m.half(out),
+                    lse: m.single(lse),
+                    dout: m.half(dout),
+                    dq: m.half(dq),
+                    dkv: m.half(dkv),
+                };
+                ops::attention::cuda::backward(gpu, &inputs, &args)
+            }
             Call::LayernormForward {
                 rows,
                 c,
@@ -542,6 +604,28 @@ impl Backend for Cuda {
     fn workspace(&self, call: &Call) -> usize {
         let sms = self.gpu.multiprocessors;
         match *call {
+            Call::AttentionForward {
+                q_rows,
+                segments,
+                head_dim,
+                ..
+            } => ops::attention::cuda::forward_workspace(head_dim, q_rows.cap(), segments.cap()),
+            Call::AttentionBackward {
+                q_rows,
+                k_rows,
+                segments,
+                heads,
+                head_dim,
+                ..
+            } => {
+                let shape = ops::attention::Shape {
+                    heads,
+                    head_dim,
+                    q_rows: q_rows.cap(),
+                    k_rows: k_rows.cap(),
+                };
+                ops::attention::cuda::backward_workspace(shape, segments.cap())
+            }
             Call::LayernormBackward { rows, c, .. } => {
                 ops::layernorm::cuda::backward_workspace(sms, rows.cap(), c)
             }

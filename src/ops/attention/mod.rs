@@ -5,7 +5,9 @@
 //! computes the rows that a loss reads. A segment may have no query rows (then its keys get gradient 0)
 //! or no key rows (then its queries get output 0 and `lse` minus infinity).
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

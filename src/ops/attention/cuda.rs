@@ -1,0 +1,296 @@
+//! Launches of `kernels/attention.cu`.
+
+use super::Shape;
+use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{self, BackendError};
+use half::bf16;
+
+/// Threads of a block that multiplies.
+const THREADS: u32 = 128;
+
+/// Most blocks of a grid in the direction of the tiles.
+const MOST_TILES: usize = 65_535;
+
+/// How the kernels of one head dimension divide the work; mirrors the tilings in `attention.cu`.
+struct Tiling {
+    forward: &'static str,
+    dq: &'static str,
+    dkv: &'static str,
+    /// Rows that a block owns.
+    forward_rows: usize,
+    backward_rows: usize,
+    /// Rows of the other side that it holds at a time, in each of two buffers.
+    inner: usize,
+}
+
+fn tiling(head_dim: usize) -> Result<Tiling, BackendError> {
+    match head_dim {
+        32 => Ok(Tiling {
+            forward: "attention_fwd_d32_bf16",
+            dq: "attention_bwd_dq_d32_bf16",
+            dkv: "attention_bwd_dkv_d32_bf16",
+            forward_rows: 128,
+            backward_rows: 128,
+            inner: 64,
+        }),
+        64 => Ok(Tiling {
+            forward: "attention_fwd_d64_bf16",
+            dq: "attention_bwd_dq_d64_bf16",
+            dkv: "attention_bwd_dkv_d64_bf16",
+            forward_rows: 128,
+            backward_rows: 128,
+            inner: 64,
+        }),
+        128 => Ok(Tiling {
+            forward: "attention_fwd_d128_bf16",
+            dq: "attention_bwd_dq_d128_bf16",
+            dkv: "attention_bwd_dkv_d128_bf16",
+            forward_rows: 128,
+            backward_rows: 64,
+            inner: 32,
+        }),
+        other => Err(BackendError::Unavailable {
+            reason: format!("there are no attention kernels for heads of {other} columns"),
+            hint: "choose width and heads such that width / heads is 32, 64 or 128",
+        }),
+    }
+}
+
+fn launch<A: Copy>(
+    gpu: &Gpu,
+    name: &'static str,
+    grid: [usize; 2],
+    threads: u32,
+    shared_bytes: usize,
+    args: &A,
+) -> Result<(), BackendError> {
+    let kernel = Kernel {
+        op: "attention",
+        name,
+    };
+    let grid = [grid[0] as u32, grid[1] as u32, 1];
+    gpu.launch(&kernel, grid, threads, shared_bytes as u32, args)
+}
+
+/// The rows of a call, and what is read forward and backward.
+#[derive(Clone, Copy)]
+pub struct Inputs {
+    /// Heads.
+    pub heads: usize,
+    /// Columns of a head: 32, 64 or 128.
+    pub head_dim: usize,
+    /// Rows of `q`.
+    pub q_rows: backend::Rows,
+    /// Rows of `kv`.
+    pub k_rows: backend::Rows,
+    /// Segments.
+    pub segments: backend::Rows,
+    /// `[q_rows, C]`
+    pub q: Ptr<bf16>,
+    /// `[k_rows, 2C]`
+    pub kv: Ptr<bf16>,
+    /// `[segments + 1]`
+    pub q_seg: Ptr<u32>,
+    /// `[segments + 1]`
+    pub k_seg: Ptr<u32>,
+}
+
+/// One list of tiles that a kernel makes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct List {
+    own: Ptr<u32>,
+    other: Ptr<u32>,
+    tiles: Ptr<u8>,
+    rows: Rows,
+    tile_rows: u32,
+    gaps: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TilesArgs {
+    run: Ptr<DeviceRun>,
+    lists: [List; 2],
+    segments: Rows,
+}
+
+/// Most tiles of `tile_rows` rows: each segment has at most one that is not full, and so have the rows before and
+/// behind all segments.
+fn most_tiles(rows: usize, tile_rows: usize, segments: usize) -> usize {
+    rows / tile_rows + segments + 2
+}
+
+/// Bytes of a list of tiles, a multiple of 256.
+fn list_bytes(most_tiles: usize) -> usize {
+    (16 * (1 + most_tiles)).next_multiple_of(256)
+}
+
+fn checked(most_tiles: usize) -> Result<usize, BackendError> {
+    match most_tiles {
+        0..=MOST_TILES => Ok(most_tiles),
+        _ => Err(BackendError::Unavailable {
+            reason: format!("attention over {most_tiles} tiles: at most {MOST_TILES} are possible"),
+            hint: "lower train.batch_tokens",
+        }),
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ForwardArgs {
+    tiles: Ptr<u8>,
+    q: Ptr<bf16>,
+    kv: Ptr<bf16>,
+    out: Ptr<bf16>,
+    lse: Ptr<f32>,
+    heads: u32,
+    scale2: f32,
+}
+
+/// Bytes of workspace of [`forward`] for so many rows of `q` and segments at most.
+pub fn forward_workspace(head_dim: usize, q_rows: usize, segments: usize) -> usize {
+    tiling(head_dim).map_or(0, |t| {
+        list_bytes(most_tiles(q_rows, t.forward_rows, segments))
+    })
+}
+
+/// The factor of the scores, and the same for powers of 2.
+fn scales(i: &Inputs) -> [f32; 2] {
+    let shape = Shape {
+        heads: i.heads,
+        head_dim: i.head_dim,
+        q_rows: i.q_rows.cap(),
+        k_rows: i.k_rows.cap(),
+    };
+    [
+        shape.scale() as f32,
+        (shape.scale() * std::f64::consts::LOG2_E) as f32,
+    ]
+}
+
+/// See [`super::reference::forward`].
+pub fn forward(gpu: &Gpu, i: &Inputs, out: Ptr<bf16>, lse: Ptr<f32>) -> Result<(), BackendError> {
+    let t = tiling(i.head_dim)?;
+    let tiles = checked(most_tiles(i.q_rows.cap(), t.forward_rows, i.segments.cap()))?;
+    let list = List {
+        own: i.q_seg,
+        other: i.k_seg,
+        tiles: gpu.workspace,
+        rows: i.q_rows.into(),
+        tile_rows: t.forward_rows as u32,
+        gaps: 0,
+    };
+    let args = TilesArgs {
+        run: gpu.run,
+        lists: [list, list],
+        segments: i.segments.into(),
+    };
+    launch(gpu, "attention_tiles", [1, 1], 256, 0, &args)?;
+    let [_, scale2] = scales(i);
+    let args = ForwardArgs {
+        tiles: gpu.workspace,
+        q: i.q,
+        kv: i.kv,
+        out,
+        lse,
+        heads: i.heads as u32,
+        scale2,
+    };
+    let shared = (t.forward_rows + 4 * t.inner) * i.head_dim * size_of::<bf16>();
+    launch(gpu, t.forward, [i.heads, tiles], THREADS, shared, &args)
+}
+
+/// What [`backward`] is given beside [`Inputs`].
+#[derive(Clone, Copy)]
+pub struct Backward {
+    /// `[q_rows, C]`
+    pub out: Ptr<bf16>,
+    /// `[q_rows, heads]`
+    pub lse: Ptr<f32>,
+    /// `[q_rows, C]`
+    pub dout: Ptr<bf16>,
+    /// `[q_rows, C]`
+    pub dq: Ptr<bf16>,
+    /// `[k_rows, 2C]`
+    pub dkv: Ptr<bf16>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct BackwardArgs {
+    tiles: Ptr<u8>,
+    q: Ptr<bf16>,
+    kv: Ptr<bf16>,
+    out: Ptr<bf16>,
+    lse: Ptr<f32>,
+    dout: Ptr<bf16>,
+    grad: Ptr<bf16>,
+    stats: Ptr<[f32; 2]>,
+    q_cap: u32,
+    heads: u32,
+    scale: f32,
+    scale2: f32,
+}
+
+/// Bytes of workspace of [`backward`] for so many rows and segments at most.
+pub fn backward_workspace(shape: Shape, segments: usize) -> usize {
+    tiling(shape.head_dim).map_or(0, |t| {
+        let list = |rows| list_bytes(most_tiles(rows, t.backward_rows, segments));
+        let stats = shape.heads * shape.q_rows * size_of::<[f32; 2]>();
+        list(shape.q_rows) + list(shape.k_rows) + stats
+    })
+}
+
+/// See [`super::reference::backward`].
+pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError> {
+    let t = tiling(i.head_dim)?;
+    let most =
+        |rows: backend::Rows| checked(most_tiles(rows.cap(), t.backward_rows, i.segments.cap()));
+    let (q_tiles, k_tiles) = (most(i.q_rows)?, most(i.k_rows)?);
+    let q_list = List {
+        own: i.q_seg,
+        other: i.k_seg,
+        tiles: gpu.workspace,
+        rows: i.q_rows.into(),
+        tile_rows: t.backward_rows as u32,
+        gaps: 1,
+    };
+    let k_list = List {
+        own: i.k_seg,
+        other: i.q_seg,
+        tiles: q_list.tiles.add(list_bytes(q_tiles)),
+        rows: i.k_rows.into(),
+        ..q_list
+    };
+    let args = TilesArgs {
+        run: gpu.run,
+        lists: [q_list, k_list],
+        segments: i.segments.into(),
+    };
+    launch(gpu, "attention_tiles", [2, 1], 256, 0, &args)?;
+    let [scale, scale2] = scales(i);
+    let dq = BackwardArgs {
+        tiles: q_list.tiles,
+        q: i.q,
+        kv: i.kv,
+        out: a.out,
+        lse: a.lse,
+        dout: a.dout,
+        grad: a.dq,
+        stats: k_list.tiles.add(list_bytes(k_tiles)).cast(),
+        q_cap: i.q_rows.cap() as u32,
+        heads: i.heads as u32,
+        scale,
+        scale2,
+    };
+    let shared = (2 * t.backward_rows + 4 * t.inner) * i.head_dim * size_of::<bf16>();
+    launch(gpu, t.dq, [i.heads, q_tiles], THREADS, shared, &dq)?;
+    let dkv = BackwardArgs {
+        tiles: k_list.tiles,
+        grad: a.dkv,
+        ..dq
+    };
+    let shared = shared + 2 * t.inner * size_of::<[f32; 2]>();
+    launch(gpu, t.dkv, [i.heads, k_tiles], THREADS, shared, &dkv)
+}

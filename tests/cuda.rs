@@ -1,0 +1,307 @@
+//! The CUDA path, unmodified, on the software device: every operation, whole trainings, faults.
+
+mod support;
+
+use std::process::Command;
+use support::softcuda::{Soft, kernels};
+use support::{Bench, Ran, metrics, tensors};
+
+/// All checks but the slow one between blocks, which the operations have one by one.
+const QUICK: Soft = Soft {
+    capability: "8.0",
+    seed: 0,
+    check: "none",
+    env: &[],
+};
+
+fn selfcheck(soft: Soft) -> serde_json::Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cxr-engine"));
+    command.args(["--json", "selfcheck", "--device", "cuda", "--cases", "100"]);
+    let ran = soft.run(&command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("one JSON object")
+}
+
+/// Every operation over 100 shapes with every check of the device; again with blocks and warps shuffled: the same bits.
+fn every_operation(capability: &'static str) {
+    if !kernels() {
+        return;
+    }
+    let soft = Soft {
+        capability,
+        check: "all",
+        ..Soft::default()
+    };
+    let ordered = selfcheck(soft);
+    let shuffled = selfcheck(Soft {
+        seed: 20_240_229,
+        check: "none",
+        ..soft
+    });
+    assert_eq!(ordered, shuffled);
+    let ops = ordered["ops"].as_array().expect("operations");
+    assert!(ops.len() >= 15, "{ordered}");
+}
+
+#[test]
+fn every_operation_on_sm_80() {
+    every_operation("8.0");
+}
+
+#[test]
+fn every_operation_on_sm_90() {
+    every_operation("9.0");
+}
+
+/// Settings of a run of all regimes with dropout and every loss of the masks and pairs.
+const ALL: [&str; 10] = [
+    "--set",
+    "model.dropout=0.1",
+    "--set",
+    "loss.itm_share=0.5",
+    "--set",
+    "train.steps=60",
+    "--set",
+    "train.val_every=0",
+    "--set",
+    "train.checkpoint_every=60",
+];
+
+fn on(device: &'static str, more: &[&'static str]) -> Vec<&'static str> {
+    let mut arguments = more.to_vec();
+    arguments.extend(["--device", device]);
+    arguments
+}
+
+fn finished(ran: &Ran) {
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+}
+
+fn losses(bench: &Bench, run: &str, key: &str) -> Vec<f64> {
+    let train = |m: &serde_json::Value| m["kind"] == "train" || m.get("lr").is_some();
+    let records = metrics(&bench.path(run));
+    records
+        .iter()
+        .filter(|m| train(m))
+        .filter_map(|m| m[key].as_f64())
+        .collect()
+}
+
+/// bf16 keeps 8 bits: a loss is off by some thousandths in a step, and less in the mean.
+#[test]
+fn sixty_steps_follow_the_cpu() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    finished(&bench.train("cpu", &on("cpu", &ALL)));
+    finished(&QUICK.run(&bench.command("cuda", &on("cuda", &ALL))));
+    let (cpu, cuda) = (
+        losses(&bench, "cpu", "loss"),
+        losses(&bench, "cuda", "loss"),
+    );
+    assert_eq!((cpu.len(), cuda.len()), (60, 60));
+    for (step, (a, b)) in cpu.iter().zip(&cuda).enumerate() {
+        assert!(
+            (a - b).abs() <= 0.01 * a,
+            "step {}: {a} on the CPU, {b}",
+            step + 1
+        );
+    }
+    let mean = |losses: &[f64]| losses[40..].iter().sum::<f64>() / 20.0;
+    let (a, b) = (mean(&cpu), mean(&cuda));
+    assert!(
+        (a - b).abs() <= 0.003 * a,
+        "the last 20 steps: {a} on the CPU, {b}"
+    );
+    assert!(b < 0.9 * cuda[0], "nothing was learned: {} to {b}", cuda[0]);
+}
+
+/// Twelve steps, or six and six after a resume in a shuffled order of blocks: not a bit differs.
+#[test]
+fn a_resumed_run_is_the_same_bit_by_bit() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let more = [
+        "--set",
+        "model.dropout=0.1",
+        "--set",
+        "train.accumulate=2",
+        "--set",
+        "optim.ema_decay=0.9",
+    ];
+    finished(&QUICK.run(&bench.command("whole", &on("cuda", &more))));
+    let first = [&more[..], &["--max-steps", "6"]].concat();
+    finished(&QUICK.run(&bench.command("parts", &on("cuda", &first))));
+    let shuffled = Soft { seed: 7, ..QUICK };
+    let rest = [&more[..], &["--resume", "auto"]].concat();
+    finished(&shuffled.run(&bench.command("parts", &on("cuda", &rest))));
+    for file in ["model", "optim"] {
+        let of = |run| tensors(&bench.path(&format!("{run}/last/{file}.safetensors")));
+        assert!(of("whole") == of("parts"), "{file}");
+    }
+}
+
+/// A checkpoint belongs to no device.
+#[test]
+fn a_run_moves_from_the_cpu_to_the_device_and_back() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    finished(&bench.train("cpu", &[]));
+    let part = ["--max-steps", "4", "--resume", "auto"];
+    finished(&bench.train("mixed", &part));
+    finished(&QUICK.run(&bench.command("mixed", &on("cuda", &part))));
+    finished(&bench.train("mixed", &part));
+    let (cpu, mixed) = (
+        losses(&bench, "cpu", "loss"),
+        losses(&bench, "mixed", "loss"),
+    );
+    assert_eq!((cpu.len(), mixed.len()), (12, 12));
+    for (a, b) in cpu.iter().zip(&mixed) {
+        assert!((a - b).abs() <= 0.01 * a, "{a} on the CPU, {b}");
+    }
+}
+
+/// Contrast with soft targets, two micro-batches a step, every check of the device.
+#[test]
+fn contrast_over_micro_batches_follows_the_cpu() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let more = [
+        "--set",
+        "loss.itc=1",
+        "--set",
+        "loss.itc_soft_labels=true",
+        "--set",
+        "data.paired_attention=split",
+        "--set",
+        "train.accumulate=2",
+        "--set",
+        "train.steps=5",
+    ];
+    finished(&bench.train("cpu", &on("cpu", &more)));
+    let checked = Soft { check: "", ..QUICK };
+    finished(&checked.run(&bench.command("cuda", &on("cuda", &more))));
+    let (cpu, cuda) = (
+        losses(&bench, "cpu", "loss"),
+        losses(&bench, "cuda", "loss"),
+    );
+    assert_eq!((cpu.len(), cuda.len()), (5, 5));
+    for (a, b) in cpu.iter().zip(&cuda) {
+        assert!((a - b).abs() <= 0.01 * a, "{a} on the CPU, {b}");
+    }
+}
+
+/// What is missing is named, with what to do; usage errors end with 2 and before anything is written.
+#[test]
+fn a_machine_without_cuda_is_told_so() {
+    let bench = Bench::new();
+    let ran = bench.train("run", &["--device", "cuda"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let why = match cxr_engine::backend::cuda::NVCC {
+        Some(_) => "no NVIDIA driver",
+        None => "built without CUDA kernels",
+    };
+    assert!(
+        ran.stderr.contains(why) && ran.stderr.contains("\nhint: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(!bench.path("run").exists());
+}
+
+#[test]
+fn drivers_and_devices_that_do_not_do_are_refused() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let cases: [(&'static [(&str, &str)], &str, &str, i32); 5] = [
+        (&[("SOFTCUDA_DEVICES", "0")], "cuda", "finds no device", 2),
+        (
+            &[("SOFTCUDA_FAIL", "init=803")],
+            "cuda",
+            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+            2,
+        ),
+        (&[], "cuda:1", "no CUDA device 1", 2),
+        (
+            &[("SOFTCUDA_DRIVER", "13.0")],
+            "cuda",
+            "the driver is older",
+            1,
+        ),
+        (
+            &[("SOFTCUDA_MEMORY", "8MiB")],
+            "cuda",
+            "MiB are available",
+            2,
+        ),
+    ];
+    for (env, device, expected, code) in cases {
+        let soft = Soft { env, ..QUICK };
+        let ran = soft.run(&bench.command("run", &on(device, &[])));
+        assert_eq!(ran.code, Some(code), "{env:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(expected) && ran.stderr.contains("\nhint: "),
+            "{env:?}: {}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    }
+}
+
+/// A kernel that fails, a device that is lost, memory that ends: the run ends with a message, its last checkpoint is
+/// whole and the run goes on from it.
+#[test]
+fn a_fault_in_mid_run_leaves_the_last_checkpoint() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let cases: [(&str, &'static [(&str, &str)], &str); 3] = [
+        (
+            "kernel",
+            &[("SOFTCUDA_FAIL", "launch:600=719")],
+            "CUDA_ERROR_LAUNCH_FAILED",
+        ),
+        (
+            "lost",
+            &[("SOFTCUDA_FAIL", "sync:700=46")],
+            "CUDA_ERROR_DEVICE_UNAVAILABLE",
+        ),
+        (
+            "copy",
+            &[("SOFTCUDA_FAIL", "copy:500=214")],
+            "CUDA_ERROR_ECC_UNCORRECTABLE",
+        ),
+    ];
+    for (run, env, expected) in cases {
+        let soft = Soft { env, ..QUICK };
+        let more = [
+            "--set",
+            "train.steps=400",
+            "--set",
+            "train.checkpoint_every=2",
+            "--set",
+            "train.val_every=0",
+        ];
+        let ran = soft.run(&bench.command(run, &on("cuda", &more)));
+        assert_eq!(ran.code, Some(1), "{run}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(expected) && ran.stderr.contains("\nhint: "),
+            "{run}: {}",
+            ran.stderr
+        );
+        let last = tensors(&bench.path(run).join("last/model.safetensors"));
+        assert!(!last.is_empty(), "{run}");
+        let rest = [&more[..], &["--resume", "auto", "--max-steps", "2"]].concat();
+        finished(&QUICK.run(&bench.command(run, &on("cuda", &rest))));
+    }
+}
