@@ -1,46 +1,10 @@
 // Layer normalisation of each row, forward and backward. The formulas are in src/ops/layernorm/reference.rs.
-#include "common.cuh"
+#include "rows.cuh"
 
 // One warp a row: rows of up to 1024 columns stay in registers, longer ones are read again.
 constexpr int WARPS = 4;
-// Columns that a lane takes at a time.
-constexpr int VEC = 8;
 // Vectors of a lane that stay in registers.
 constexpr int HELD = 4;
-
-namespace {
-
-// Eight elements from column `i`, zeros beyond `c`; `wide` says that rows start on 16 bytes.
-__device__ inline void load8(const bf16* row, uint32_t i, uint32_t c, bool wide, float (&x)[8]) {
-    if (wide) {
-        unpack(*reinterpret_cast<const Vec8*>(row + i), x);
-        return;
-    }
-#pragma unroll
-    for (int j = 0; j < 8; ++j) x[j] = i + j < c ? __bfloat162float(row[i + j]) : 0.0f;
-}
-
-__device__ inline void store8(bf16* row, uint32_t i, uint32_t c, bool wide, const float (&x)[8]) {
-    if (wide) {
-        *reinterpret_cast<Vec8*>(row + i) = pack(x);
-        return;
-    }
-#pragma unroll
-    for (int j = 0; j < 8; ++j)
-        if (i + j < c) row[i + j] = __float2bfloat16(x[j]);
-}
-
-__device__ inline void load8(const float* row, uint32_t i, uint32_t c, bool wide, float (&x)[8]) {
-    if (wide) {
-        float4 a = *reinterpret_cast<const float4*>(row + i), b = *reinterpret_cast<const float4*>(row + i + 4);
-        x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w, x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
-        return;
-    }
-#pragma unroll
-    for (int j = 0; j < 8; ++j) x[j] = i + j < c ? row[i + j] : 0.0f;
-}
-
-}  // namespace
 
 struct LayernormForward {
     const Run* run;
@@ -142,61 +106,60 @@ struct LayernormBackward {
     const float* stats;
     const bf16* dy;
     bf16* dx;
-    // [blocks, 2, c]: sums over each block's rows of dy * n and of dy.
+    // [blocks, spans of c, 2]: sums over each block's rows of dy * n and of dy, as span_store lays them.
     float* partial;
 };
 
-// Computes:      dx (+)= rstd (g - mean(g) - n mean(g n)), n = (x - mean) rstd, g = dy w; partial sums of dw, db
-// Shapes:        x, dy, dx: [rows, c] bf16; w: [c] f32; stats: [rows, 2] f32; partial: [gridDim.x, 2, c] f32
-// Grid, Block:   as many blocks of 4 warps as the launcher has partial sums for; warp i takes rows i, i + warps, ...
-// Shared memory: 4 * 2 * c floats: the sums of each warp
-// Alignment:     16-byte accesses where c is a multiple of 8, else single elements
-// Aliasing:      none
-// Writes:        dx (accumulates if asked to), partial
-// Deterministic: yes, each sum has one order
-// Called by:     ops::layernorm::cuda::backward
-extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_bf16(const LayernormBackward a) {
-    extern __shared__ float shared[];
+namespace {
+
+// What a lane has of a row: n = (x - mean) rstd and dy.
+__device__ inline void read_row(const LayernormBackward& a, uint32_t row, uint32_t i, bool wide, float mean, float rstd,
+                                float (&n)[8], float (&dy)[8]) {
+    load8(a.x + size_t(row) * a.c, i, a.c, wide, n);
+    load8(a.dy + size_t(row) * a.c, i, a.c, wide, dy);
+#pragma unroll
+    for (int j = 0; j < VEC; ++j) n[j] = (n[j] - mean) * rstd;
+}
+
+// dx, and with SUMS each warp's sums over its rows of dy * n and of dy, in shared memory.
+template <bool SUMS>
+__device__ inline void input_rows(const LayernormBackward& a, float* sums) {
     const uint32_t warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     const uint32_t c = a.c, rows = rows_now(a.run, a.rows);
     const bool wide = c % VEC == 0;
-    // Each warp sums in its own two rows of shared memory; each lane owns its columns.
-    float* sums = shared + size_t(warp) * 2 * c;
-    for (uint32_t i = lane * VEC; i < c; i += 32 * VEC)
-        for (uint32_t j = i; j < min(i + VEC, c); ++j) sums[j] = sums[c + j] = 0.0f;
     for (uint32_t row = blockIdx.x * WARPS + warp; row < rows; row += gridDim.x * WARPS) {
-        const bf16 *x = a.x + size_t(row) * c, *dy = a.dy + size_t(row) * c;
         bf16* dx = a.dx + size_t(row) * c;
         const float mean = a.stats[size_t(row) * 2], rstd = a.stats[size_t(row) * 2 + 1];
-        // n and g of this lane's columns: kept for the second use as far as there are registers.
+        // n and g = dy w of this lane's columns: kept for the second use as far as there are registers.
         float n_held[HELD][8], g_held[HELD][8];
         float sum_g = 0.0f, sum_gn = 0.0f;
-        auto first = [&](float(&n)[8], float(&g)[8], uint32_t i) {
+        auto times_w = [&](float(&g)[8], uint32_t i) {
             float w[8];
-            load8(x, i, c, wide, n);
-            load8(dy, i, c, wide, g);
             load8(a.w, i, c, wide, w);
 #pragma unroll
-            for (int j = 0; j < 8; ++j) {
-                n[j] = (n[j] - mean) * rstd;
-                if (i + j < c) {
-                    sums[i + j] += g[j] * n[j];
-                    sums[c + i + j] += g[j];
+            for (int j = 0; j < VEC; ++j) g[j] *= w[j];
+        };
+        auto first = [&](float(&n)[8], float(&g)[8], uint32_t i) {
+            read_row(a, row, i, wide, mean, rstd, n, g);
+            if constexpr (SUMS) {
+                // Columns beyond the row have dy = 0.
+                float* spans = sums + 2 * (i - lane * VEC);
+                float dw[8], db[8];
+                span_load(spans, lane, dw);
+                span_load(spans + SPAN, lane, db);
+#pragma unroll
+                for (int j = 0; j < VEC; ++j) {
+                    dw[j] += g[j] * n[j];
+                    db[j] += g[j];
                 }
-                g[j] *= w[j];
+                span_store(spans, lane, dw);
+                span_store(spans + SPAN, lane, db);
+            }
+            times_w(g, i);
+#pragma unroll
+            for (int j = 0; j < VEC; ++j) {
                 sum_g += g[j];
                 sum_gn += g[j] * n[j];
-            }
-        };
-        auto again = [&](float(&n)[8], float(&g)[8], uint32_t i) {
-            float w[8];
-            load8(x, i, c, wide, n);
-            load8(dy, i, c, wide, g);
-            load8(a.w, i, c, wide, w);
-#pragma unroll
-            for (int j = 0; j < 8; ++j) {
-                n[j] = (n[j] - mean) * rstd;
-                g[j] *= w[j];
             }
         };
 #pragma unroll
@@ -205,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_bf16(cons
             if (i >= c) break;
             first(n_held[k], g_held[k], i);
         }
-        for (uint32_t i = (HELD * 32 + lane) * VEC; i < c; i += 32 * VEC) {
+        for (uint32_t i = (HELD * 32 + lane) * VEC; i < c; i += SPAN) {
             float n[8], g[8];
             first(n, g, i);
         }
@@ -215,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_bf16(cons
             float d[8];
             if (a.accumulate) load8(dx, i, c, wide, d);
 #pragma unroll
-            for (int j = 0; j < 8; ++j) {
+            for (int j = 0; j < VEC; ++j) {
                 float v = rstd * (g[j] - sum_g - n[j] * sum_gn);
                 d[j] = a.accumulate ? d[j] + v : v;
             }
@@ -227,20 +190,92 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_bf16(cons
             if (i >= c) break;
             finish(n_held[k], g_held[k], i);
         }
-        for (uint32_t i = (HELD * 32 + lane) * VEC; i < c; i += 32 * VEC) {
+        for (uint32_t i = (HELD * 32 + lane) * VEC; i < c; i += SPAN) {
             float n[8], g[8];
-            again(n, g, i);
+            read_row(a, row, i, wide, mean, rstd, n, g);
+            times_w(g, i);
             finish(n, g, i);
         }
     }
+}
+
+}  // namespace
+
+// Computes:      dx (+)= rstd (g - mean(g) - n mean(g n)), n = (x - mean) rstd, g = dy w; partial sums of dw, db
+// Shapes:        x, dy, dx: [rows, c] bf16; w: [c] f32; stats: [rows, 2] f32; partial: [gridDim.x, spans of c, 2] f32
+// Grid, Block:   as many blocks of 4 warps as the launcher has partial sums for; warp i takes rows i, i + warps, ...
+// Shared memory: 4 * 2 * 256 * ceil(c / 256) floats: the sums of each warp
+// Alignment:     16-byte accesses where c is a multiple of 8, else single elements
+// Aliasing:      none
+// Writes:        dx (accumulates if asked to), partial
+// Deterministic: yes, each sum has one order
+// Called by:     ops::layernorm::cuda::backward
+extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_bf16(const LayernormBackward a) {
+    extern __shared__ float4 shared[];
+    // Each warp sums in its own spans, each lane in its own columns: two spans for each 256 columns.
+    const uint32_t warp = threadIdx.x >> 5, lane = threadIdx.x & 31, fours = (a.c + SPAN - 1) / SPAN * (2 * SPAN / 4);
+    float4* sums = shared + size_t(warp) * fours;
+    for (uint32_t i = lane; i < fours; i += 32) sums[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    input_rows<true>(a, reinterpret_cast<float*>(sums));
     __syncthreads();
-    float* partial = a.partial + size_t(blockIdx.x) * 2 * c;
-    for (uint32_t i = threadIdx.x; i < 2 * c; i += WARPS * 32) {
-        float sum = 0.0f;
+    float4* partial = reinterpret_cast<float4*>(a.partial) + size_t(blockIdx.x) * fours;
+    for (uint32_t i = threadIdx.x; i < fours; i += WARPS * 32) {
+        float4 sum = shared[i];
 #pragma unroll
-        for (int w = 0; w < WARPS; ++w) sum += shared[size_t(w) * 2 * c + i];
+        for (int w = 1; w < WARPS; ++w) sum = sum + shared[w * fours + i];
         partial[i] = sum;
     }
+}
+
+// Computes:      dx as layernorm_bwd_bf16, without the sums: for rows whose sums shared memory does not hold
+// Shapes:        as layernorm_bwd_bf16, without partial
+// Grid, Block:   as layernorm_bwd_bf16; no shared memory
+// Alignment:     as layernorm_bwd_bf16
+// Aliasing:      none
+// Writes:        dx (accumulates if asked to)
+// Deterministic: yes
+// Called by:     ops::layernorm::cuda::backward
+extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_dx_bf16(const LayernormBackward a) {
+    input_rows<false>(a, nullptr);
+}
+
+// Computes:      partial sums of dw and db of 256 columns
+// Shapes:        x, dy: [rows, c] bf16; stats: [rows, 2] f32; partial: [gridDim.x, spans of c, 2] f32
+// Grid, Block:   (as many blocks of 4 warps as the launcher has partial sums for, ceil(c / 256)); warp i takes rows
+//                i, i + warps, ...
+// Shared memory: 8 KiB
+// Alignment:     as layernorm_bwd_bf16
+// Aliasing:      none
+// Writes:        partial
+// Deterministic: yes, each sum has one order
+// Called by:     ops::layernorm::cuda::backward
+extern "C" __global__ void __launch_bounds__(WARPS * 32) layernorm_bwd_columns_bf16(const LayernormBackward a) {
+    __shared__ float4 shared[WARPS][2 * SPAN / 4];
+    const uint32_t warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    const uint32_t c = a.c, rows = rows_now(a.run, a.rows), i = blockIdx.y * SPAN + lane * VEC;
+    const bool wide = c % VEC == 0;
+    float dw[8] = {}, db[8] = {};
+    if (i < c) {
+#pragma unroll 4
+        for (uint32_t row = blockIdx.x * WARPS + warp; row < rows; row += gridDim.x * WARPS) {
+            float n[8], dy[8];
+            read_row(a, row, i, wide, a.stats[size_t(row) * 2], a.stats[size_t(row) * 2 + 1], n, dy);
+#pragma unroll
+            for (int j = 0; j < VEC; ++j) {
+                dw[j] += dy[j] * n[j];
+                db[j] += dy[j];
+            }
+        }
+    }
+    float* spans = reinterpret_cast<float*>(shared[warp]);
+    span_store(spans, lane, dw);
+    span_store(spans + SPAN, lane, db);
+    __syncthreads();
+    float4 sum = shared[0][threadIdx.x];
+#pragma unroll
+    for (int w = 1; w < WARPS; ++w) sum = sum + shared[w][threadIdx.x];
+    reinterpret_cast<float4*>(a.partial)[(size_t(blockIdx.x) * gridDim.y + blockIdx.y) * (2 * SPAN / 4) + threadIdx.x] =
+        sum;
 }
 
 struct LayernormReduce {
@@ -251,10 +286,10 @@ struct LayernormReduce {
     float* db;
 };
 
-// Computes:      dw += sum over blocks of partial[.., 0, ..], db += that of partial[.., 1, ..]
-// Shapes:        partial: [blocks, 2, c]; dw, db: [c]; all f32
-// Grid, Block:   ceil(2 c / 32) blocks of 256 threads: 32 columns by 8 groups of blocks
-// Shared memory: 256 floats
+// Computes:      dw += sum over blocks of partial[.., .., 0], db += that of partial[.., .., 1]
+// Shapes:        partial: [blocks, spans of c, 2] f32; dw, db: [c] f32
+// Grid, Block:   (16 ceil(c / 256)) blocks of 256 threads: 32 columns by 8 groups of blocks
+// Shared memory: 1 KiB
 // Alignment:     4 bytes
 // Aliasing:      none
 // Accumulates:   dw, db
@@ -263,16 +298,16 @@ struct LayernormReduce {
 extern "C" __global__ void __launch_bounds__(256) layernorm_bwd_reduce_f32(const LayernormReduce a) {
     __shared__ float shared[8][32];
     const uint32_t col = threadIdx.x & 31, group = threadIdx.x >> 5;
-    const uint32_t i = blockIdx.x * 32 + col;
+    const uint32_t place = blockIdx.x * 32 + col, span = place / SPAN;
+    const uint32_t i = span / 2 * SPAN + span_column(place % SPAN);
     float sum = 0.0f;
-    if (i < 2 * a.c)
-        for (uint32_t block = group; block < a.blocks; block += 8) sum += a.partial[size_t(block) * 2 * a.c + i];
+    if (i < a.c)
+        for (uint32_t block = group; block < a.blocks; block += 8)
+            sum += a.partial[size_t(block) * gridDim.x * 32 + place];
     shared[group][col] = sum;
     __syncthreads();
-    if (group == 0 && i < 2 * a.c) {
+    if (group > 0 || i >= a.c) return;
 #pragma unroll
-        for (int g = 1; g < 8; ++g) sum += shared[g][col];
-        float* out = i < a.c ? a.dw + i : a.db + (i - a.c);
-        *out += sum;
-    }
+    for (int g = 1; g < 8; ++g) sum += shared[g][col];
+    (span % 2 == 0 ? a.dw : a.db)[i] += sum;
 }

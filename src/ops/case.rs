@@ -213,6 +213,23 @@ impl Case {
         self.buffer(name, space, len, Vec::new(), Grade::Free)
     }
 
+    /// The gradient of an activation, which is overwritten or, if `accumulate`, added to.
+    pub fn target(
+        &mut self,
+        name: &'static str,
+        rows: Rows,
+        cols: usize,
+        accumulate: bool,
+        draw: &mut Draw,
+    ) -> Floats {
+        if accumulate {
+            let before = draw.normal(rows.now(&self.run.counts) * cols);
+            self.sum(name, Space::Arena, rows, cols, before, Grade::Half)
+        } else {
+            self.output(name, Space::Arena, rows, cols, Grade::Half)
+        }
+    }
+
     /// A trained parameter with its gradient, which starts at random and has `grade`.
     pub fn param(
         &mut self,

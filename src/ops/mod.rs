@@ -33,6 +33,7 @@ mod per_isa;
 pub mod pool;
 pub mod pooled;
 mod real;
+mod sums;
 
 pub use real::Real;
 
@@ -43,10 +44,18 @@ type Cases = fn(&mut case::Draw) -> case::Case;
 pub const CASES: &[(&str, Cases)] = &[
     ("adamw", adamw::cases::case),
     ("attention", attention::cases::case),
+    ("bce", bce::cases::case),
     ("contrastive", contrastive::cases::case),
     ("copy", copy::cases::case),
+    ("dropout", dropout::cases::case),
+    ("embed_scale", embed::cases::scale),
+    ("embed_text", embed::cases::text),
+    ("gather_rows", gather_rows::cases::case),
     ("layernorm", layernorm::cases::case),
     ("linear", linear::cases::case),
     ("masked_ce", masked_ce::cases::case),
+    ("masked_patch_loss", masked_patch_loss::cases::case),
+    ("patch_gather", patch_gather::cases::case),
+    ("pool", pool::cases::case),
     ("pooled", pooled::cases::case),
 ];

@@ -10,6 +10,7 @@ use super::staging::Staging;
 use crate::backend::{Backend, BackendError, Call, Floats, Run, Sizes, Space, Update, Upload};
 use crate::ops;
 use crate::ops::copy::cuda::Matrix;
+use crate::ops::pool::Kind;
 use cudarc::driver::{result, sys};
 use half::bf16;
 use std::collections::HashMap;
@@ -570,6 +571,344 @@ impl Cuda {
                 };
                 ops::masked_ce::cuda::backward(gpu, rows.cap(), &args)
             }
+            Call::PatchGather {
+                rows,
+                shape,
+                images,
+                image_count: _,
+                hidden,
+                img,
+                cell,
+                out,
+            } => {
+                let at = ops::patch_gather::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    images: m.bytes(images),
+                    hidden: m.words(hidden),
+                    img: m.words(img),
+                    cell: m.words(cell),
+                    out: m.half(out),
+                };
+                ops::patch_gather::cuda::forward(gpu, rows.cap(), shape, &at)
+            }
+            Call::EmbedTextForward {
+                rows,
+                tokens: _,
+                c,
+                row,
+                id,
+                pos,
+                word,
+                position,
+                modality,
+                x,
+            } => {
+                let args = ops::embed::cuda::TextForward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    row: m.words(row),
+                    id: m.words(id),
+                    pos: m.words(pos),
+                    word: m.half(word),
+                    position: m.half(position),
+                    modality: m.half(modality),
+                    x: m.half(x),
+                };
+                ops::embed::cuda::text_forward(gpu, rows.cap(), &args)
+            }
+            Call::EmbedTextBackward {
+                rows,
+                tokens: _,
+                c,
+                row,
+                id,
+                pos,
+                dx,
+                dword,
+                dposition,
+                dmodality,
+            } => {
+                let at = ops::embed::cuda::TextBackward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    row: m.words(row),
+                    id: m.words(id),
+                    pos: m.words(pos),
+                    dx: m.half(dx),
+                    dword: m.single(dword),
+                    dposition: m.single(dposition),
+                    dmodality: m.single(dmodality),
+                };
+                let tables = [dword.len / c, dposition.len / c];
+                ops::embed::cuda::text_backward(gpu, rows.cap(), tables, &at)
+            }
+            Call::EmbedScaleForward {
+                visible,
+                hidden,
+                tokens: _,
+                c,
+                vis_row,
+                vis_cell,
+                hid_row,
+                hid_cell,
+                proj,
+                position,
+                mask,
+                modality,
+                x,
+            } => {
+                let args = ops::embed::cuda::ScaleForward {
+                    run: gpu.run,
+                    visible: visible.into(),
+                    hidden: hidden.into(),
+                    c: c as u32,
+                    vis_row: m.words(vis_row),
+                    vis_cell: m.words(vis_cell),
+                    hid_row: m.words(hid_row),
+                    hid_cell: m.words(hid_cell),
+                    proj: m.half(proj),
+                    position: m.half(position),
+                    mask: m.half(mask),
+                    modality: m.half(modality),
+                    x: m.half(x),
+                };
+                ops::embed::cuda::scale_forward(gpu, visible.cap() + hidden.cap(), &args)
+            }
+            Call::EmbedScaleBackward {
+                visible,
+                hidden,
+                tokens: _,
+                c,
+                vis_row,
+                vis_cell,
+                hid_row,
+                hid_cell,
+                dx,
+                dproj,
+                dposition,
+                dmask,
+                dmodality,
+            } => {
+                let at = ops::embed::cuda::ScaleBackward {
+                    run: gpu.run,
+                    visible: visible.into(),
+                    hidden: hidden.into(),
+                    c: c as u32,
+                    vis_row: m.words(vis_row),
+                    vis_cell: m.words(vis_cell),
+                    hid_row: m.words(hid_row),
+                    hid_cell: m.words(hid_cell),
+                    dx: m.half(dx),
+                    dproj: m.half(dproj),
+                    dposition: m.single(dposition),
+                    dmask: m.single(dmask),
+                    dmodality: m.single(dmodality),
+                };
+                let cap = visible.cap() + hidden.cap();
+                ops::embed::cuda::scale_backward(gpu, cap, dposition.len / c, &at)
+            }
+            Call::DropoutForward {
+                rows,
+                c,
+                drop,
+                x,
+                y,
+            } => {
+                let args = ops::dropout::cuda::Apply {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    accumulate: 0,
+                    drop: Some(drop).into(),
+                    x: m.half(x),
+                    y: m.half(y),
+                };
+                ops::dropout::cuda::apply(gpu, rows.cap(), &args)
+            }
+            Call::DropoutBackward {
+                rows,
+                c,
+                drop,
+                dy,
+                dx,
+                accumulate,
+            } => {
+                let args = ops::dropout::cuda::Apply {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    accumulate: u32::from(accumulate),
+                    drop: Some(drop).into(),
+                    x: m.half(dy),
+                    y: m.half(dx),
+                };
+                ops::dropout::cuda::apply(gpu, rows.cap(), &args)
+            }
+            Call::GatherForward {
+                from: _,
+                rows,
+                c,
+                x,
+                index,
+                y,
+            } => {
+                let args = ops::gather_rows::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    x: m.half(x),
+                    index: m.words(index),
+                    y: m.half(y),
+                };
+                ops::gather_rows::cuda::forward(gpu, rows.cap(), &args)
+            }
+            Call::GatherBackward {
+                from,
+                rows,
+                c,
+                dy,
+                index,
+                dx,
+                accumulate,
+            } => {
+                let args = ops::gather_rows::cuda::Backward {
+                    run: gpu.run,
+                    from: from.into(),
+                    rows: rows.into(),
+                    c: c as u32,
+                    accumulate: u32::from(accumulate),
+                    dy: m.half(dy),
+                    index: m.words(index),
+                    dx: m.half(dx),
+                    source: Ptr::NULL,
+                };
+                ops::gather_rows::cuda::backward(gpu, from.cap(), rows.cap(), &args)
+            }
+            Call::PoolForward {
+                from: _,
+                rows,
+                c,
+                kind,
+                x,
+                range,
+                y,
+            } => {
+                let args = ops::pool::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    first: u32::from(kind == Kind::Cls),
+                    x: m.half(x),
+                    range: m.words(range).cast(),
+                    y: m.half(y),
+                };
+                ops::pool::cuda::forward(gpu, rows.cap(), &args)
+            }
+            Call::PoolBackward {
+                from,
+                rows,
+                c,
+                kind,
+                dy,
+                range,
+                dx,
+                accumulate,
+            } => {
+                let args = ops::pool::cuda::Backward {
+                    run: gpu.run,
+                    from: from.into(),
+                    rows: rows.into(),
+                    c: c as u32,
+                    first: u32::from(kind == Kind::Cls),
+                    accumulate: u32::from(accumulate),
+                    dy: m.half(dy),
+                    range: m.words(range).cast(),
+                    dx: m.half(dx),
+                };
+                ops::pool::cuda::backward(gpu, from.cap(), &args)
+            }
+            Call::MaskedPatchForward {
+                rows,
+                shape,
+                pred,
+                images,
+                image_count: _,
+                img,
+                cell,
+                sums,
+            } => {
+                let at = ops::masked_patch_loss::cuda::Inputs {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    pred: m.half(pred),
+                    images: m.bytes(images),
+                    img: m.words(img),
+                    cell: m.words(cell),
+                };
+                let sums = m.single(sums);
+                ops::masked_patch_loss::cuda::forward(gpu, rows.cap(), shape, &at, sums)
+            }
+            Call::MaskedPatchBackward {
+                rows,
+                shape,
+                pred,
+                images,
+                image_count: _,
+                img,
+                cell,
+                scale,
+                dpred,
+            } => {
+                let at = ops::masked_patch_loss::cuda::Inputs {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    pred: m.half(pred),
+                    images: m.bytes(images),
+                    img: m.words(img),
+                    cell: m.words(cell),
+                };
+                let (scale, dpred) = (m.single(scale), m.half(dpred));
+                ops::masked_patch_loss::cuda::backward(gpu, rows.cap(), shape, &at, scale, dpred)
+            }
+            Call::BceForward {
+                rows,
+                c,
+                z,
+                target,
+                sums,
+            } => {
+                let args = ops::bce::cuda::Forward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    z: m.half(z),
+                    target: m.bytes(target),
+                    partial: Ptr::NULL,
+                };
+                ops::bce::cuda::forward(gpu, rows.cap(), &args, m.single(sums))
+            }
+            Call::BceBackward {
+                rows,
+                c,
+                z,
+                target,
+                scale,
+                dz,
+            } => {
+                let args = ops::bce::cuda::Backward {
+                    run: gpu.run,
+                    rows: rows.into(),
+                    c: c as u32,
+                    z: m.half(z),
+                    target: m.bytes(target),
+                    scale: m.single(scale),
+                    dz: m.half(dz),
+                };
+                ops::bce::cuda::backward(gpu, rows.cap(), &args)
+            }
             Call::ZeroGrads => {
                 let (address, bytes) = m.whole(Space::Grads);
                 gpu.stream.zero(address, bytes)
@@ -647,6 +986,21 @@ impl Backend for Cuda {
             }
             Call::MaskedCeBackward { rows, c, vocab, .. } => {
                 ops::masked_ce::cuda::backward_workspace(sms, rows.cap(), c, vocab)
+            }
+            Call::EmbedTextBackward { rows, c, .. } => {
+                ops::embed::cuda::text_backward_workspace(rows.cap(), c)
+            }
+            Call::EmbedScaleBackward {
+                visible, hidden, c, ..
+            } => ops::embed::cuda::scale_backward_workspace(visible.cap() + hidden.cap(), c),
+            Call::GatherBackward { from, .. } => {
+                ops::gather_rows::cuda::backward_workspace(from.cap())
+            }
+            Call::MaskedPatchForward { rows, shape, .. } => {
+                ops::masked_patch_loss::cuda::forward_workspace(sms, rows.cap(), shape)
+            }
+            Call::BceForward { rows, c, .. } => {
+                ops::bce::cuda::forward_workspace(sms, rows.cap() * c)
             }
             _ => 0,
         }

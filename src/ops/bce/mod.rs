@@ -3,7 +3,9 @@
 //!
 //! Targets are any unsigned integers: 1 yes, 0 no, [`UNKNOWN`] unknown.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

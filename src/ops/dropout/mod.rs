@@ -1,7 +1,9 @@
 //! Dropout whose mask is a pure function of (key, site, step, element index), so that it is the same
 //! on any device, for any number of threads, and in a replayed step; nothing is stored for backward.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@
 //!
 //! Backward adds into the tables and overwrites `dproj`. Ids, positions and cells may repeat.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,12 @@ use half::bf16;
 /// Rows of a block: one a warp.
 const WARPS: usize = 4;
 
+/// Columns of a warp at a time, and floats of its sums of them.
+const SPAN: usize = 256;
+
+/// Longest rows whose sums shared memory holds: 64 KiB, which every device has.
+const HELD: usize = 2048;
+
 /// Blocks a multiprocessor that backward works with: enough to hide memory, few enough that their partial sums
 /// weigh nothing beside the rows.
 const BLOCKS: usize = 4;
@@ -76,7 +82,7 @@ pub struct Backward {
     pub dy: Ptr<bf16>,
     /// `[rows, c]`
     pub dx: Ptr<bf16>,
-    /// `[blocks, 2, c]`
+    /// `[blocks, spans of c, 2]`
     pub partial: Ptr<f32>,
 }
 
@@ -95,9 +101,14 @@ fn blocks(multiprocessors: u32, cap: usize) -> usize {
         .clamp(1, BLOCKS * multiprocessors as usize)
 }
 
+/// Floats of one block's sums.
+fn sums(c: usize) -> usize {
+    2 * c.next_multiple_of(SPAN)
+}
+
 /// Bytes of workspace for at most `cap` rows.
 pub fn backward_workspace(multiprocessors: u32, cap: usize, c: usize) -> usize {
-    blocks(multiprocessors, cap) * 2 * c * size_of::<f32>()
+    blocks(multiprocessors, cap) * sums(c) * size_of::<f32>()
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
@@ -113,21 +124,24 @@ pub fn backward(
         partial: gpu.workspace.cast(),
         ..*args
     };
-    let shared = (WARPS * 2 * c * size_of::<f32>()) as u32;
-    gpu.launch(
-        &kernel("layernorm_bwd_bf16"),
-        [blocks as u32, 1, 1],
-        32 * WARPS as u32,
-        shared,
-        &args,
-    )?;
+    let (blocks, block, spans) = (blocks as u32, 32 * WARPS as u32, c.div_ceil(SPAN) as u32);
+    if c <= HELD {
+        let shared = (WARPS * sums(c) * size_of::<f32>()) as u32;
+        let both = kernel("layernorm_bwd_bf16");
+        gpu.launch(&both, [blocks, 1, 1], block, shared, &args)?;
+    } else {
+        let dx = kernel("layernorm_bwd_dx_bf16");
+        gpu.launch(&dx, [blocks, 1, 1], block, 0, &args)?;
+        let columns = kernel("layernorm_bwd_columns_bf16");
+        gpu.launch(&columns, [blocks, spans, 1], block, 0, &args)?;
+    }
     let reduce = Reduce {
         c: args.c,
-        blocks: blocks as u32,
+        blocks,
         partial: args.partial,
         dw,
         db,
     };
-    let grid = [(2 * c).div_ceil(32) as u32, 1, 1];
+    let grid = [2 * spans * (SPAN / 32) as u32, 1, 1];
     gpu.launch(&kernel("layernorm_bwd_reduce_f32"), grid, 256, 0, &reduce)
 }

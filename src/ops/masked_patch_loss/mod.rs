@@ -1,6 +1,8 @@
 //! Loss of regenerated patches; the targets are read straight from the 8-bit images.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

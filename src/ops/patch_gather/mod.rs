@@ -3,7 +3,9 @@
 //! The hidden set is a bitmap over the grid of the finest patches, the same for every scale: so no
 //! scale shows a pixel that another must regenerate. The images are data: there is no gradient.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

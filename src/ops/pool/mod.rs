@@ -2,7 +2,9 @@
 //!
 //! An empty range gives a row of zeros and passes no gradient on. Ranges may overlap.
 
+pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;

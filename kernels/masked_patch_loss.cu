@@ -1,0 +1,217 @@
+// Loss of regenerated patches. The formulas are in src/ops/masked_patch_loss/reference.rs.
+#include "common.cuh"
+
+// Most threads of a block.
+constexpr int THREADS = 128;
+// Pieces of a thread whose pixels stay in registers between the patch's statistics and their use.
+constexpr int HELD = 4;
+// Added to a patch's variance.
+constexpr float EPS = 1e-6f;
+
+// Mirrors ops::masked_patch_loss::Loss.
+enum Form : uint32_t { L1 = 0, L2 = 1, SMOOTH_L1 = 2 };
+
+struct MaskedPatch {
+    const Run* run;
+    Rows rows;
+    uint32_t side;
+    uint32_t patch;
+    float centre;
+    float factor;
+    uint32_t loss;
+    // Whether the targets are normalised by their patch.
+    uint32_t norm;
+    const bf16* pred;
+    const uint8_t* images;
+    const uint32_t* img;
+    const uint32_t* cell;
+    // Forward: [gridDim.x, 3].
+    float* partial;
+    // Backward.
+    const float* scale;
+    bf16* dpred;
+};
+
+namespace {
+
+// N neighbouring pixels of one row.
+template <int N>
+struct Pixels;
+
+template <>
+struct Pixels<8> {
+    uint2 bytes;
+    __device__ void load(const uint8_t* from) { bytes = *reinterpret_cast<const uint2*>(from); }
+    __device__ uint32_t operator[](int j) const { return (j < 4 ? bytes.x : bytes.y) >> 8 * (j & 3) & 255; }
+};
+
+template <>
+struct Pixels<1> {
+    uint32_t byte;
+    __device__ void load(const uint8_t* from) { byte = *from; }
+    __device__ uint32_t operator[](int) const { return byte; }
+};
+
+__device__ inline uint64_t block_total(uint64_t x, uint64_t* shared) {
+#pragma unroll
+    for (int lane = 16; lane > 0; lane >>= 1) x += __shfl_xor_sync(0xffffffffu, x, lane);
+    if (blockDim.x == 32) return x;
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) shared[threadIdx.x >> 5] = x;
+    __syncthreads();
+    x = 0;
+    for (uint32_t warp = 0; warp < blockDim.x >> 5; ++warp) x += shared[warp];
+    return x;
+}
+
+// Calls each(at, d) for every piece of the block's patches: N elements of pred from `at` on, less their targets.
+template <int N, class Each>
+__device__ inline void differences(const MaskedPatch& a, Each each) {
+    __shared__ uint64_t shared[THREADS / 32];
+    const uint32_t rows = rows_now(a.run, a.rows), side = a.side, patch = a.patch, grid = side / patch;
+    const uint32_t pixels = patch * patch, pieces = pixels / N, across = patch / N;
+    for (uint32_t h = blockIdx.x; h < rows; h += gridDim.x) {
+        const uint32_t cell = a.cell[h];
+        const uint8_t* corner =
+            a.images + (size_t(a.img[h]) * side + cell / grid * patch) * side + cell % grid * patch;
+        auto load = [&](Pixels<N>& p, uint32_t piece) {
+            p.load(corner + size_t(piece / across) * side + piece % across * N);
+        };
+        Pixels<N> held[HELD];
+#pragma unroll
+        for (int k = 0; k < HELD; ++k) {
+            const uint32_t piece = k * blockDim.x + threadIdx.x;
+            if (piece < pieces) load(held[k], piece);
+        }
+        // The target of a pixel is (pixel * times - less - centre) * factor: the product and difference are whole
+        // numbers, so that a patch's own mean is taken off without rounding.
+        uint32_t times = 1, less = 0;
+        float centre = a.centre, factor = a.factor;
+        if (a.norm) {
+            uint64_t sum = 0, squares = 0;
+            auto count = [&](const Pixels<N>& p) {
+                uint32_t some = 0, some_squares = 0;
+#pragma unroll
+                for (int j = 0; j < N; ++j) some += p[j], some_squares += p[j] * p[j];
+                sum += some, squares += some_squares;
+            };
+#pragma unroll
+            for (int k = 0; k < HELD; ++k)
+                if (k * blockDim.x + threadIdx.x < pieces) count(held[k]);
+            for (uint32_t piece = HELD * blockDim.x + threadIdx.x; piece < pieces; piece += blockDim.x) {
+                Pixels<N> p;
+                load(p, piece);
+                count(p);
+            }
+            sum = block_total(sum, shared);
+            squares = block_total(squares, shared);
+            const float var = float(pixels * squares - sum * sum) / (float(pixels) * float(pixels));
+            times = pixels, less = uint32_t(sum);
+            centre = 0.0f;
+            factor = a.factor / (sqrtf(a.factor * a.factor * var + EPS) * float(pixels));
+        }
+        auto use = [&](const Pixels<N>& p, uint32_t piece) {
+            const size_t at = (size_t(h) * pieces + piece) * N;
+            float d[N];
+            if constexpr (N == 8) {
+                unpack(*reinterpret_cast<const Vec8*>(a.pred + at), d);
+            } else {
+                d[0] = __bfloat162float(a.pred[at]);
+            }
+#pragma unroll
+            for (int j = 0; j < N; ++j) d[j] -= (float(int32_t(p[j] * times - less)) - centre) * factor;
+            each(at, d);
+        };
+#pragma unroll
+        for (int k = 0; k < HELD; ++k) {
+            const uint32_t piece = k * blockDim.x + threadIdx.x;
+            if (piece < pieces) use(held[k], piece);
+        }
+        for (uint32_t piece = HELD * blockDim.x + threadIdx.x; piece < pieces; piece += blockDim.x) {
+            Pixels<N> p;
+            load(p, piece);
+            use(p, piece);
+        }
+    }
+}
+
+template <int N>
+__device__ inline void forward(const MaskedPatch& a) {
+    __shared__ float shared[32];
+    float loss = 0.0f, total = 0.0f;
+    differences<N>(a, [&](size_t, const float(&d)[N]) {
+#pragma unroll
+        for (int j = 0; j < N; ++j) {
+            const float size = fabsf(d[j]);
+            const bool square = a.loss == L2 || (a.loss == SMOOTH_L1 && size < 1.0f);
+            const float value = square ? size * size : size;
+            loss += a.loss == SMOOTH_L1 ? (square ? 0.5f * value : value - 0.5f) : value;
+            total += size;
+        }
+    });
+    loss = block_sum(loss, shared);
+    total = block_sum(total, shared);
+    if (threadIdx.x > 0) return;
+    float* partial = a.partial + 3 * size_t(blockIdx.x);
+    partial[0] = loss;
+    partial[1] = blockIdx.x == 0 ? float(uint64_t(rows_now(a.run, a.rows)) * a.patch * a.patch) : 0.0f;
+    partial[2] = total;
+}
+
+template <int N>
+__device__ inline void backward(const MaskedPatch& a) {
+    const float scale = *a.scale;
+    differences<N>(a, [&](size_t at, float(&d)[N]) {
+#pragma unroll
+        for (int j = 0; j < N; ++j) {
+            const float sign = d[j] > 0.0f ? 1.0f : d[j] < 0.0f ? -1.0f : 0.0f;
+            const float slope = a.loss == L2                                   ? d[j] + d[j]
+                                : a.loss == SMOOTH_L1 && fabsf(d[j]) < 1.0f ? d[j]
+                                                                            : sign;
+            d[j] = scale * slope;
+        }
+        if constexpr (N == 8) {
+            *reinterpret_cast<Vec8*>(a.dpred + at) = pack(d);
+        } else {
+            a.dpred[at] = __float2bfloat16(d[0]);
+        }
+    });
+}
+
+}  // namespace
+
+// Computes:      sums over a block's patches: the loss, the pixels of all patches (block 0), |pred - target|
+// Shapes:        pred: [rows, patch * patch] bf16; images: [N, side, side] u8; img, cell: [rows] u32;
+//                partial: [gridDim.x, 3] f32
+// Grid, Block:   as many blocks of 32, 64 or 128 threads as the launcher has partial sums for, a patch at a time each
+// Shared memory: 160 bytes
+// Alignment:     side and patch are multiples of 8: 16-byte accesses of pred, 8 pixels with each
+// Aliasing:      none
+// Writes:        partial
+// Deterministic: yes
+// Called by:     ops::masked_patch_loss::cuda::forward
+extern "C" __global__ void __launch_bounds__(THREADS) masked_patch_loss_fwd_bf16(const MaskedPatch a) { forward<8>(a); }
+
+// As masked_patch_loss_fwd_bf16 for any side and patch: one pixel at a time.
+extern "C" __global__ void __launch_bounds__(THREADS) masked_patch_loss_fwd_single_bf16(const MaskedPatch a) {
+    forward<1>(a);
+}
+
+// Computes:      dpred = scale * d loss / d pred
+// Shapes:        pred, dpred: [rows, patch * patch] bf16; images: [N, side, side] u8; img, cell: [rows] u32;
+//                scale: [1] f32
+// Grid, Block:   as masked_patch_loss_fwd_bf16
+// Shared memory: 32 bytes
+// Alignment:     side and patch are multiples of 8: 16-byte accesses of pred and dpred, 8 pixels with each
+// Aliasing:      none
+// Writes:        dpred
+// Deterministic: yes
+// Called by:     ops::masked_patch_loss::cuda::backward
+extern "C" __global__ void __launch_bounds__(THREADS) masked_patch_loss_bwd_bf16(const MaskedPatch a) {
+    backward<8>(a);
+}
+
+// As masked_patch_loss_bwd_bf16 for any side and patch: one pixel at a time.
+extern "C" __global__ void __launch_bounds__(THREADS) masked_patch_loss_bwd_single_bf16(const MaskedPatch a) {
+    backward<1>(a);
+}

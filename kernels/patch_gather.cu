@@ -1,0 +1,75 @@
+// Cuts patches out of 8-bit images. See src/ops/patch_gather/reference.rs.
+#include "common.cuh"
+
+constexpr int THREADS = 256;
+
+struct PatchGather {
+    const Run* run;
+    Rows rows;
+    uint32_t side;
+    uint32_t patch;
+    uint32_t fine;
+    // Words of an image's bitmap.
+    uint32_t hidden_words;
+    // Pieces of a patch, and patches of a block.
+    uint32_t pieces;
+    uint32_t tokens;
+    float centre;
+    float factor;
+    const uint8_t* images;
+    const uint32_t* hidden;
+    const uint32_t* img;
+    const uint32_t* cell;
+    bf16* out;
+};
+
+namespace {
+
+// A thread's piece of a patch: N neighbouring pixels of one row, within one cell of the bitmap.
+template <int N>
+__device__ inline void gather(const PatchGather& a) {
+    const uint32_t token = threadIdx.x / a.pieces, v = blockIdx.x * a.tokens + token;
+    const uint32_t piece = blockIdx.y * THREADS + threadIdx.x - token * a.pieces;
+    if (token >= a.tokens || piece >= a.pieces || v >= rows_now(a.run, a.rows)) return;
+    const uint32_t img = a.img[v], cell = a.cell[v], grid = a.side / a.patch, across = a.patch / N;
+    const uint32_t y = cell / grid * a.patch + piece / across, x = cell % grid * a.patch + piece % across * N;
+    const uint32_t fine_cell = y / a.fine * (a.side / a.fine) + x / a.fine;
+    const uint32_t word = a.hidden[size_t(img) * a.hidden_words + fine_cell / 32];
+    const bool seen = (word >> fine_cell % 32 & 1) == 0;
+    const uint8_t* from = a.images + (size_t(img) * a.side + y) * a.side + x;
+    bf16* to = a.out + (size_t(v) * a.pieces + piece) * N;
+    auto normalised = [&](uint32_t pixel) { return (float(pixel) - a.centre) * a.factor; };
+    if constexpr (N == 8) {
+        float p[8] = {};
+        if (seen) {
+            const uint2 bytes = *reinterpret_cast<const uint2*>(from);
+#pragma unroll
+            for (int j = 0; j < 4; ++j) {
+                p[j] = normalised(bytes.x >> 8 * j & 255);
+                p[4 + j] = normalised(bytes.y >> 8 * j & 255);
+            }
+        }
+        *reinterpret_cast<Vec8*>(to) = pack(p);
+    } else {
+        *to = __float2bfloat16(seen ? normalised(*from) : 0.0f);
+    }
+}
+
+}  // namespace
+
+// Computes:      out[v] = the pixels of patch cell[v] of image img[v], normalised, hidden ones 0
+// Shapes:        images: [N, side, side] u8; hidden: [N, hidden_words] u32; img, cell: [rows] u32;
+//                out: [rows, patch * patch] bf16
+// Grid, Block:   (ceil(cap / tokens), ceil(pieces / 256)) blocks of 256 threads, 8 pixels a thread; no shared memory
+// Alignment:     side, patch and fine are multiples of 8: pixels are read 8 bytes at a time, which is what fills the
+//                16 that are written
+// Aliasing:      none
+// Writes:        out
+// Deterministic: yes
+// Called by:     ops::patch_gather::cuda::forward
+extern "C" __global__ void __launch_bounds__(THREADS) patch_gather_fwd_bf16(const PatchGather a) { gather<8>(a); }
+
+// As patch_gather_fwd_bf16 for any side, patch and fine: one pixel a thread.
+extern "C" __global__ void __launch_bounds__(THREADS) patch_gather_fwd_single_bf16(const PatchGather a) {
+    gather<1>(a);
+}

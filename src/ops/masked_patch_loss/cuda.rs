@@ -1,0 +1,151 @@
+//! Launches of `kernels/masked_patch_loss.cu`.
+
+use super::{Loss, Shape, Target};
+use crate::backend::BackendError;
+use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::ops::patch_gather::affine;
+use crate::ops::sums;
+use half::bf16;
+
+/// Most threads of a block.
+const THREADS: usize = 128;
+
+/// Threads a multiprocessor that forward sums with.
+const RESIDENT: usize = 1024;
+
+/// Buffers of both directions.
+#[derive(Clone, Copy)]
+pub struct Inputs {
+    /// The counts.
+    pub run: Ptr<DeviceRun>,
+    /// Rows of `pred`.
+    pub rows: Rows,
+    /// `[rows, patch * patch]`
+    pub pred: Ptr<bf16>,
+    /// `[N, side, side]`
+    pub images: Ptr<u8>,
+    /// `[rows]`
+    pub img: Ptr<u32>,
+    /// `[rows]`
+    pub cell: Ptr<u32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Args {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    side: u32,
+    patch: u32,
+    centre: f32,
+    factor: f32,
+    loss: u32,
+    norm: u32,
+    pred: Ptr<bf16>,
+    images: Ptr<u8>,
+    img: Ptr<u32>,
+    cell: Ptr<u32>,
+    partial: Ptr<f32>,
+    scale: Ptr<f32>,
+    dpred: Ptr<bf16>,
+}
+
+fn args(shape: Shape, at: &Inputs) -> Args {
+    let (centre, factor) = affine(shape.mean, shape.std);
+    Args {
+        run: at.run,
+        rows: at.rows,
+        side: shape.side as u32,
+        patch: shape.patch as u32,
+        centre,
+        factor,
+        loss: match shape.loss {
+            Loss::L1 => 0,
+            Loss::L2 => 1,
+            Loss::SmoothL1 => 2,
+        },
+        norm: u32::from(shape.target == Target::PatchNorm),
+        pred: at.pred,
+        images: at.images,
+        img: at.img,
+        cell: at.cell,
+        partial: Ptr::NULL,
+        scale: Ptr::NULL,
+        dpred: Ptr::NULL,
+    }
+}
+
+/// Whether 8 pixels are taken at once.
+fn eights(shape: Shape) -> bool {
+    shape.side.is_multiple_of(8) && shape.patch.is_multiple_of(8)
+}
+
+/// Threads of a block, which does a patch at a time, and blocks.
+fn launch_size(multiprocessors: u32, cap: usize, shape: Shape) -> (usize, usize) {
+    let pieces = shape.pixels() / if eights(shape) { 8 } else { 1 };
+    let threads = pieces.next_power_of_two().clamp(32, THREADS);
+    let blocks = cap.clamp(1, RESIDENT / threads * multiprocessors as usize);
+    (threads, blocks)
+}
+
+fn launch(
+    gpu: &Gpu,
+    cap: usize,
+    shape: Shape,
+    [eight, single]: [&'static str; 2],
+    args: &Args,
+) -> Result<(), BackendError> {
+    let (threads, blocks) = launch_size(gpu.multiprocessors, cap, shape);
+    let kernel = Kernel {
+        op: "masked_patch_loss",
+        name: if eights(shape) { eight } else { single },
+    };
+    gpu.launch(&kernel, [blocks as u32, 1, 1], threads as u32, 0, args)
+}
+
+/// Bytes of workspace for at most `cap` rows.
+pub fn forward_workspace(multiprocessors: u32, cap: usize, shape: Shape) -> usize {
+    sums::partial_bytes(launch_size(multiprocessors, cap, shape).1)
+}
+
+/// See [`super::reference::forward`]; `cap` is the most rows.
+pub fn forward(
+    gpu: &Gpu,
+    cap: usize,
+    shape: Shape,
+    at: &Inputs,
+    sums: Ptr<f32>,
+) -> Result<(), BackendError> {
+    let args = Args {
+        partial: gpu.workspace.cast(),
+        ..args(shape, at)
+    };
+    let names = [
+        "masked_patch_loss_fwd_bf16",
+        "masked_patch_loss_fwd_single_bf16",
+    ];
+    launch(gpu, cap, shape, names, &args)?;
+    let (_, blocks) = launch_size(gpu.multiprocessors, cap, shape);
+    sums::finish(gpu, blocks, args.partial, sums)
+}
+
+/// See [`super::reference::backward`]; `cap` is the most rows.
+pub fn backward(
+    gpu: &Gpu,
+    cap: usize,
+    shape: Shape,
+    at: &Inputs,
+    scale: Ptr<f32>,
+    dpred: Ptr<bf16>,
+) -> Result<(), BackendError> {
+    let args = Args {
+        scale,
+        dpred,
+        ..args(shape, at)
+    };
+    let names = [
+        "masked_patch_loss_bwd_bf16",
+        "masked_patch_loss_bwd_single_bf16",
+    ];
+    launch(gpu, cap, shape, names, &args)
+}

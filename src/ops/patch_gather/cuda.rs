@@ -1,0 +1,89 @@
+//! Launches of `kernels/patch_gather.cu`.
+
+use super::{Shape, affine};
+use crate::backend::BackendError;
+use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use half::bf16;
+
+/// Threads of a block.
+const THREADS: usize = 256;
+
+/// Buffers of [`forward`].
+#[derive(Clone, Copy)]
+pub struct Forward {
+    /// The counts.
+    pub run: Ptr<DeviceRun>,
+    /// Rows of `out`.
+    pub rows: Rows,
+    /// `[N, side, side]`
+    pub images: Ptr<u8>,
+    /// `[N, hidden_words]`
+    pub hidden: Ptr<u32>,
+    /// `[rows]`
+    pub img: Ptr<u32>,
+    /// `[rows]`
+    pub cell: Ptr<u32>,
+    /// `[rows, patch * patch]`
+    pub out: Ptr<bf16>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Args {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    side: u32,
+    patch: u32,
+    fine: u32,
+    hidden_words: u32,
+    pieces: u32,
+    tokens: u32,
+    centre: f32,
+    factor: f32,
+    images: Ptr<u8>,
+    hidden: Ptr<u32>,
+    img: Ptr<u32>,
+    cell: Ptr<u32>,
+    out: Ptr<bf16>,
+}
+
+/// See [`super::reference::forward`]; `cap` is the most rows.
+pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), BackendError> {
+    let eights = [shape.side, shape.patch, shape.fine]
+        .iter()
+        .all(|n| n.is_multiple_of(8));
+    let (name, width) = match eights {
+        true => ("patch_gather_fwd_bf16", 8),
+        false => ("patch_gather_fwd_single_bf16", 1),
+    };
+    let pieces = shape.patch * shape.patch / width;
+    let tokens = (THREADS / pieces).max(1);
+    let (centre, factor) = affine(shape.mean, shape.std);
+    let args = Args {
+        run: at.run,
+        rows: at.rows,
+        side: shape.side as u32,
+        patch: shape.patch as u32,
+        fine: shape.fine as u32,
+        hidden_words: shape.hidden_words() as u32,
+        pieces: pieces as u32,
+        tokens: tokens as u32,
+        centre,
+        factor,
+        images: at.images,
+        hidden: at.hidden,
+        img: at.img,
+        cell: at.cell,
+        out: at.out,
+    };
+    let kernel = Kernel {
+        op: "patch_gather",
+        name,
+    };
+    let grid = [
+        cap.div_ceil(tokens) as u32,
+        pieces.div_ceil(THREADS) as u32,
+        1,
+    ];
+    gpu.launch(&kernel, grid, THREADS as u32, 0, &args)
+}
