@@ -913,7 +913,6 @@ impl Cuda {
                 let (address, bytes) = m.whole(Space::Grads);
                 gpu.stream.zero(address, bytes)
             }
-            ref other => unimplemented!("{}", other.name()),
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Found {
     pub(super) raw: sys::CUdevice,
 }
 
+const NO_DEVICE: &str = "the NVIDIA driver finds no device";
+const LOOK: &str = "look at CUDA_VISIBLE_DEVICES and nvidia-smi, or use --device cpu";
+
 /// The oldest device that the kernels are written for.
 const OLDEST: u32 = 75;
 
@@ -45,6 +48,9 @@ pub fn probe() -> Result<(i32, Vec<Found>), BackendError> {
         );
     }
     if let Err(error) = result::init() {
+        if error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE {
+            return no(NO_DEVICE.into(), LOOK);
+        }
         let (name, text) = words(error);
         return no(
             format!("the NVIDIA driver does not start: {name}, {text}"),
@@ -61,10 +67,7 @@ pub fn probe() -> Result<(i32, Vec<Found>), BackendError> {
         found.push(describe(ordinal)?);
     }
     if found.is_empty() {
-        return no(
-            "the NVIDIA driver finds no device".into(),
-            "look at CUDA_VISIBLE_DEVICES and nvidia-smi, or use --device cpu",
-        );
+        return no(NO_DEVICE.into(), LOOK);
     }
     Ok((version, found))
 }
