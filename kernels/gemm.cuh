@@ -27,7 +27,7 @@ struct Tile {
     static constexpr int BYTES = STAGES * STAGE_BYTES;
     static_assert(BM * BN * 4 <= BYTES, "the accumulators pass through the memory of the stages");
 };
-// Mirrored by backend::cuda::gemm.
+// Mirrored by backend::cuda::gemm::Tile.
 using Large = Tile<128, 128, 64, 64, 4, 2>;
 using Small = Tile<64, 64, 32, 32, 4, 4>;
 
@@ -77,7 +77,6 @@ struct Side {
     uint32_t stride;
     // Elements of a chunk of this thread that exist along m or n, for Fetch::Elements.
     int width;
-    uint32_t rows_inside;
     uint32_t store, fragment;
 
     __device__ static uint32_t place(uint32_t row, uint32_t chunk) {
@@ -93,7 +92,6 @@ struct Side {
         uint32_t chunk = threadIdx.x % ROW_CHUNKS, row = threadIdx.x / ROW_CHUNKS, lane = threadIdx.x & 7;
         store = place(row, chunk);
         uint32_t rest = outers - outer0;
-        rows_inside = rest;
         if constexpr (ALONG_K) {
             next = from.data + uint64_t(outer0) * stride + k0;
             left = int(k1 - k0) - int(chunk * 8);

@@ -275,12 +275,6 @@ extern "C" __global__ void __launch_bounds__(Small::THREADS, Small::BLOCKS)
     backward_dw<Small, Fetch::Elements>(a);
 }
 
-// Mirrors ops::linear::cuda::DwSum.
-struct LinearDwSum {
-    WeightGradient out;
-    uint32_t splits;
-};
-
 // Computes   dw += sum of parts, db += sum of parts
 // Shapes     as linear_bwd_dw
 // Grid       part_len(n, k) / 1024; Block 256, 4 elements a thread; Shared memory 0
@@ -289,6 +283,6 @@ struct LinearDwSum {
 // Accumulates dw, db
 // Deterministic: yes, in the order of the splits
 // Called by  ops::linear::cuda::backward
-extern "C" __global__ void __launch_bounds__(256) linear_bwd_dw_sum_f32(const __grid_constant__ LinearDwSum a) {
-    sum_parts(a.out, a.splits);
+extern "C" __global__ void __launch_bounds__(256) linear_bwd_dw_sum_f32(const __grid_constant__ SumParts a) {
+    sum_parts(a);
 }

@@ -28,7 +28,7 @@ __device__ inline Peak join(const Peak& a, const Peak& b) {
     return c;
 }
 
-// Mirrors ops::masked_ce::cuda::Forward.
+// Mirrors ops::masked_ce::cuda::Tiles.
 struct MaskedCeForward {
     const Run* run;
     const bf16* h;
@@ -138,7 +138,7 @@ extern "C" __global__ void __launch_bounds__(Small::THREADS, Small::BLOCKS)
     forward<Small, Fetch::Elements>(a);
 }
 
-// Mirrors ops::masked_ce::cuda::ForwardRows.
+// Mirrors ops::masked_ce::cuda::JoinRows.
 struct MaskedCeForwardRows {
     const Run* run;
     const uint32_t* label;
@@ -161,7 +161,8 @@ struct MaskedCeForwardRows {
 // Writes     lse, part
 // Deterministic: yes, strips are joined in a fixed order
 // Called by  ops::masked_ce::cuda::forward
-extern "C" __global__ void __launch_bounds__(512) masked_ce_fwd_rows_f32(const __grid_constant__ MaskedCeForwardRows a) {
+extern "C" __global__ void __launch_bounds__(512)
+    masked_ce_fwd_rows_f32(const __grid_constant__ MaskedCeForwardRows a) {
     constexpr uint32_t WARPS = 16;
     __shared__ float top[WARPS][32], sum[WARPS][32];
     __shared__ uint32_t piece[WARPS][32];
@@ -185,7 +186,8 @@ extern "C" __global__ void __launch_bounds__(512) masked_ce_fwd_rows_f32(const _
     if (warp != 0) return;
     float loss = 0.0f, hit = 0.0f;
     if (row < rows) {
-        for (uint32_t w = 1; w < min(WARPS, a.strips); ++w) mine = join(mine, {top[w][lane], sum[w][lane], piece[w][lane]});
+        for (uint32_t w = 1; w < min(WARPS, a.strips); ++w)
+            mine = join(mine, {top[w][lane], sum[w][lane], piece[w][lane]});
         float lse = mine.top + logf(mine.sum);
         a.lse[row] = lse;
         loss = lse - a.at_label[row];
@@ -199,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(512) masked_ce_fwd_rows_f32(const _
     }
 }
 
-// Mirrors ops::masked_ce::cuda::ForwardSums.
+// Mirrors ops::masked_ce::cuda::Sums.
 struct MaskedCeForwardSums {
     const Run* run;
     // [2, parts]
@@ -217,7 +219,8 @@ struct MaskedCeForwardSums {
 // Writes     sums
 // Deterministic: yes
 // Called by  ops::masked_ce::cuda::forward
-extern "C" __global__ void __launch_bounds__(256) masked_ce_fwd_sums_f32(const __grid_constant__ MaskedCeForwardSums a) {
+extern "C" __global__ void __launch_bounds__(256)
+    masked_ce_fwd_sums_f32(const __grid_constant__ MaskedCeForwardSums a) {
     __shared__ float scratch[32];
     uint32_t rows = rows_now(a.run, a.rows), parts = (rows + 31) / 32;
     float loss = 0.0f, hits = 0.0f;
@@ -346,12 +349,6 @@ extern "C" __global__ void __launch_bounds__(Small::THREADS, Small::BLOCKS)
     dword<Small, Fetch::Elements>(a);
 }
 
-// Mirrors backend::cuda::gemm::SumParts.
-struct MaskedCeDwordSum {
-    WeightGradient out;
-    uint32_t splits;
-};
-
 // Computes   dword += sum of parts, dbias += sum of parts
 // Shapes     as masked_ce_bwd_dword
 // Grid       part_len(pieces, c) / 1024; Block 256, 4 elements a thread; Shared memory 0
@@ -361,8 +358,8 @@ struct MaskedCeDwordSum {
 // Deterministic: yes, in the order of the splits
 // Called by  ops::masked_ce::cuda::backward
 extern "C" __global__ void __launch_bounds__(256)
-    masked_ce_bwd_dword_sum_f32(const __grid_constant__ MaskedCeDwordSum a) {
-    sum_parts(a.out, a.splits);
+    masked_ce_bwd_dword_sum_f32(const __grid_constant__ SumParts a) {
+    sum_parts(a);
 }
 
 // Mirrors ops::masked_ce::cuda::Dh.
@@ -371,7 +368,7 @@ struct MaskedCeDh {
     const bf16* dlogit;
     // Of the chunk's first piece.
     const bf16* word;
-    // [splits, rows_cap, c]
+    // [splits, rows_cap * c, padded to 16 bytes]
     float* part;
     Rows rows;
     uint32_t c, rows_cap;
@@ -387,12 +384,12 @@ __device__ inline void dh(const MaskedCeDh& a) {
     place_split(e, a.pieces);
     Accumulator<T> c;
     multiply<T, Along::K, Along::Outer, FETCH>(c, {a.dlogit, a.stride}, {a.word, a.c}, e, shared);
-    AddOrPut out(a.part + uint64_t(blockIdx.y) * a.rows_cap * a.c, a.c, a.accumulate != 0);
+    AddOrPut out(a.part + blockIdx.y * padded(uint64_t(a.rows_cap) * a.c), a.c, a.accumulate != 0);
     finish<T, 4>(c, e, shared, out);
 }
 
 // Computes   part (+)= dlogit word, of each split of the chunk's pieces
-// Shapes     dlogit [rows, stride], word [pieces, c] bf16; part [splits, rows_cap, c] f32
+// Shapes     dlogit [rows, stride], word [pieces, c] bf16; part [splits, padded(rows_cap * c)] f32
 // Grid       tiles of [rows, c], splits; Block 128; Shared memory 65536 (large), 32768 (small, odd)
 // Alignment  large, small: dlogit, word and their rows 16 bytes; odd: none
 // Aliasing   none
@@ -422,28 +419,30 @@ struct MaskedCeDhSum {
 };
 
 // Computes   dh = sum of parts
-// Shapes     part [splits, rows_cap, c] f32, dh [rows, c] bf16
-// Grid       rows_cap * c / 2048; Block 256, 8 elements a thread; Shared memory 0
-// Alignment  none; 16-byte accesses if dh and the parts are aligned to 16 bytes
+// Shapes     part [splits, padded(rows_cap * c)] f32, dh [rows, c] bf16
+// Grid       rows_cap * c / 1024; Block 256, 4 elements a thread; Shared memory 0
+// Alignment  part 16 bytes; dh none, 8-byte accesses if it is aligned to 16 bytes
 // Aliasing   none
 // Writes     dh
 // Deterministic: yes, in the order of the splits
 // Called by  ops::masked_ce::cuda::backward
 extern "C" __global__ void __launch_bounds__(256) masked_ce_bwd_dh_sum_bf16(const __grid_constant__ MaskedCeDhSum a) {
-    uint64_t len = uint64_t(rows_now(a.run, a.rows)) * a.c, stride = uint64_t(a.rows_cap) * a.c;
-    uint64_t at = (uint64_t(blockIdx.x) * blockDim.x + threadIdx.x) * 8;
+    uint64_t len = uint64_t(rows_now(a.run, a.rows)) * a.c, stride = padded(uint64_t(a.rows_cap) * a.c);
+    uint64_t at = (uint64_t(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
     if (at >= len) return;
-    int count = min(uint64_t(8), len - at);
-    bool wide = stride % 4 == 0;
-    float total[8] = {};
+    int count = min(uint64_t(4), len - at);
+    float total[4] = {};
     for (uint32_t s = 0; s < a.splits; ++s) {
+        float x[4];
+        load(x, a.part + s * stride + at, count, true);
 #pragma unroll
-        for (int i = 0; i < 8; i += 4) {
-            float x[4];
-            load(x, a.part + s * stride + at + i, min(4, count - i), wide);
-#pragma unroll
-            for (int j = 0; j < 4; ++j) total[i + j] += x[j];
-        }
+        for (int i = 0; i < 4; ++i) total[i] += x[i];
     }
-    store(a.dh + at, total, count, aligned(a.dh, 8));
+    if (count == 4 && aligned(a.dh, 8)) {
+        *reinterpret_cast<uint2*>(a.dh + at) = make_uint2(pack2(total[0], total[1]), pack2(total[2], total[3]));
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            if (i < count) a.dh[at + i] = __float2bfloat16(total[i]);
+    }
 }

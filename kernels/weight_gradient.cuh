@@ -62,8 +62,15 @@ __device__ inline void weight_gradient(const WeightGradient& g, Operand du, Oper
     finish<T, 4>(c, e, shared, out);
 }
 
+// Mirrors backend::cuda::gemm::SumParts.
+struct SumParts {
+    WeightGradient out;
+    uint32_t splits;
+};
+
 // A thread adds 4 elements of dw or db.
-__device__ inline void sum_parts(const WeightGradient& g, uint32_t splits) {
+__device__ inline void sum_parts(const SumParts& a) {
+    const WeightGradient& g = a.out;
     uint64_t dw_len = uint64_t(g.n) * g.k, len = part_len(g.n, g.k);
     uint64_t at = (uint64_t(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
     if (at >= len) return;
@@ -73,7 +80,7 @@ __device__ inline void sum_parts(const WeightGradient& g, uint32_t splits) {
     bool wide = aligned(to, 4);
     float total[4];
     load(total, to, count, wide);
-    for (uint32_t s = 0; s < splits; ++s) {
+    for (uint32_t s = 0; s < a.splits; ++s) {
         float part[4];
         load(part, g.partial + s * len + at, count, true);
 #pragma unroll

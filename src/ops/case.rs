@@ -77,10 +77,12 @@ impl Draw {
         self.below(2) == 1
     }
 
-    /// Normal numbers around 1: their sums do not cancel, so that the rounding of terms weighs as little in a sum
-    /// as in a term.
+    /// Positive numbers around 1: their sums do not cancel, so that the rounding of terms weighs as little in a
+    /// sum as in a term.
     pub fn around_one(&mut self, n: usize) -> Vec<f64> {
-        (0..n).map(|_| 1.0 + 0.5 * self.stream.normal()).collect()
+        (0..n)
+            .map(|_| (1.0 + 0.5 * self.stream.normal()).abs())
+            .collect()
     }
 
     /// Standard normal numbers.
@@ -230,7 +232,7 @@ impl Case {
         }
     }
 
-    /// A trained parameter with its gradient, which starts at random and has `grade`.
+    /// A trained parameter with its gradient, which starts around 1 and has `grade`.
     pub fn param(
         &mut self,
         name: &'static str,
@@ -242,7 +244,7 @@ impl Case {
         let at = self.trained(name, values, Grade::UNTOUCHED);
         [
             at,
-            self.like(at, name, Space::Grads, draw.normal(len), grade),
+            self.like(at, name, Space::Grads, draw.around_one(len), grade),
         ]
     }
 

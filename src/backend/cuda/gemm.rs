@@ -170,7 +170,7 @@ impl Cut {
 
 /// Whether rows of `stride` elements from `at` on all begin at multiples of 16 bytes.
 pub fn aligned<T>(at: Ptr<T>, stride: usize) -> bool {
-    at.address() % 16 == 0 && (stride * size_of::<T>()) % 16 == 0
+    at.address().is_multiple_of(16) && (stride * size_of::<T>()).is_multiple_of(16)
 }
 
 /// Where `dw` `[n, k]` and `db` `[n]` are added to, and where splits leave their parts.

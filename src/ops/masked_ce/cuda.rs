@@ -321,7 +321,7 @@ impl Plan {
             dword,
             dh,
             dlogit: carve.take(cap * stride),
-            part: carve.take(dh.splits * cap * c),
+            part: carve.take(dh.splits * (cap * c).next_multiple_of(4)),
             partial: carve.take(parts),
             bytes: carve.used(),
         }
@@ -400,6 +400,6 @@ pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendErr
         rows_cap: cap as u32,
         splits: plan.dh.splits as u32,
     };
-    let grid = [(cap * c).div_ceil(8 * 256) as u32, 1, 1];
+    let grid = [(cap * c).div_ceil(4 * 256) as u32, 1, 1];
     gpu.launch(&kernel("masked_ce_bwd_dh_sum_bf16"), grid, 256, 0, &sum)
 }
