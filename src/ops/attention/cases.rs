@@ -98,8 +98,8 @@ pub fn case(draw: &mut Draw) -> Case {
 
     // Scores of this size: a sharp softmax has a few large gradients that no common measure fits.
     let sharp = match draw.number {
-        COLD => 0.5,
-        _ => draw.pick(&[0.5, 0.5, 0.5, 8.0]),
+        COLD | LONG => 0.5,
+        _ => draw.pick(&[0.5, 0.5, 0.5, 4.0]),
     };
     let round = |x: f64| bf16::from_f64(x).to_f64();
     let queries = draw.normal(shape.q_rows * c);
@@ -107,8 +107,13 @@ pub fn case(draw: &mut Draw) -> Case {
     let keys = draw.normal(shape.k_rows * 2 * c);
     let mut keys: Vec<f64> = keys.iter().copied().map(round).collect();
     if draw.number == COLD {
+        // Scores of -100, of numbers whose products f32 adds exactly.
+        let coarse = |x: &mut f64| *x = (8.0 * *x).round() / 8.0;
+        queries.iter_mut().for_each(coarse);
+        keys.iter_mut().for_each(coarse);
         let first = |of: &mut [f64], x| of.iter_mut().step_by(head_dim).for_each(|to| *to = x);
-        first(&mut queries, 2048.0);
+        let large = (100.0 / shape.scale() / 8.0).round() * 8.0;
+        first(&mut queries, large);
         keys.chunks_exact_mut(2 * c)
             .for_each(|row| first(&mut row[..c], -1.0));
     }
