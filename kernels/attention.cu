@@ -109,7 +109,7 @@ __device__ inline Tile segment(const List& list, uint32_t segments, uint32_t row
 }
 
 __device__ inline void tiles(const TilesArgs& a) {
-    __shared__ uint32_t next[CLASSES];
+    __shared__ alignas(8) uint32_t next[CLASSES];
     const List list = blockIdx.x == 0 ? a.lists[0] : a.lists[1];
     uint32_t segments = rows_now(a.run, a.segments), rows = rows_now(a.run, list.rows);
     uint32_t parts = segments + (list.gaps ? 2 : 0);
@@ -123,15 +123,16 @@ __device__ inline void tiles(const TilesArgs& a) {
     // Where each class begins: a sum over the classes before it, two classes a lane.
     if (threadIdx.x < 32) {
         static_assert(CLASSES == 64);
-        const uint32_t lane = threadIdx.x, low = next[2 * lane], high = next[2 * lane + 1];
-        uint32_t sum = low + high;
+        const uint32_t lane = threadIdx.x;
+        uint2& mine = reinterpret_cast<uint2*>(next)[lane];
+        const uint2 count = mine;
+        uint32_t sum = count.x + count.y;
 #pragma unroll
         for (int d = 1; d < 32; d *= 2) {
             const uint32_t before = __shfl_up_sync(0xffffffffu, sum, d);
             if (lane >= d) sum += before;
         }
-        next[2 * lane] = sum - high - low;
-        next[2 * lane + 1] = sum - high;
+        mine = make_uint2(sum - count.y - count.x, sum - count.y);
         if (lane == 31) list.tiles->count = sum;
     }
     __syncthreads();

@@ -8,6 +8,10 @@ use half::bf16;
 /// Number of the case with one long segment: beyond those that are run without being asked for.
 const LONG: usize = 30;
 
+/// Number of the case whose scores are all far below 0: a row that is not there, whose scores would be 0, is infinite beside
+/// them if it is not masked. All gradients are 0 here.
+const COLD: usize = 7;
+
 /// Query and key rows of each segment. One segment at least has some of both, unless there are none: gradients of queries
 /// with one key are 0 but for rounding, and the mean error of a few numbers says little. Others are of a kind within a
 /// case, as one measure judges all of a buffer.
@@ -20,6 +24,7 @@ fn lengths(draw: &mut Draw) -> Vec<[usize; 2]> {
         4 => vec![[128, 64], [64, 128]],
         5 => vec![[33, 97], [129, 65], [31, 193]],
         6 => vec![[1, 150], [3, 200], [2, 170]],
+        COLD => vec![[20, 50], [33, 7], [40, 70]],
         LONG => vec![[4096, 4096]],
         _ => {
             let mut all = vec![[20 + draw.below(20), 20 + draw.below(20)]];
@@ -92,12 +97,26 @@ pub fn case(draw: &mut Draw) -> Case {
     let c = shape.width();
 
     // Scores of this size: a sharp softmax has a few large gradients that no common measure fits.
-    let sharp = draw.pick(&[0.5, 0.5, 0.5, 8.0]);
+    let sharp = match draw.number {
+        COLD | LONG => 0.5,
+        _ => draw.pick(&[0.5, 0.5, 0.5, 4.0]),
+    };
     let round = |x: f64| bf16::from_f64(x).to_f64();
     let queries = draw.normal(shape.q_rows * c);
-    let queries: Vec<f64> = queries.iter().map(|x| round(sharp * x)).collect();
+    let mut queries: Vec<f64> = queries.iter().map(|x| round(sharp * x)).collect();
     let keys = draw.normal(shape.k_rows * 2 * c);
-    let keys: Vec<f64> = keys.iter().copied().map(round).collect();
+    let mut keys: Vec<f64> = keys.iter().copied().map(round).collect();
+    if draw.number == COLD {
+        // Scores of -100, of numbers whose products f32 adds exactly.
+        let coarse = |x: &mut f64| *x = (8.0 * *x).round() / 8.0;
+        queries.iter_mut().for_each(coarse);
+        keys.iter_mut().for_each(coarse);
+        let first = |of: &mut [f64], x| of.iter_mut().step_by(head_dim).for_each(|to| *to = x);
+        let large = (100.0 / shape.scale() / 8.0).round() * 8.0;
+        first(&mut queries, large);
+        keys.chunks_exact_mut(2 * c)
+            .for_each(|row| first(&mut row[..c], -1.0));
+    }
     let mut known_out = vec![f64::NAN; shape.q_rows * c];
     let mut known_lse = vec![f64::NAN; shape.q_rows * heads];
     reference::forward(
@@ -125,7 +144,10 @@ pub fn case(draw: &mut Draw) -> Case {
     let lse = case.output("lse", Space::Wide, q_rows, heads, Grade::SUMS);
     let known_out = case.input("known out", Space::Arena, q_rows, c, known_out);
     let known_lse = case.input("known lse", Space::Wide, q_rows, heads, known_lse);
-    let dout = gradients(draw, &lengths, q_gap, shape);
+    let mut dout = gradients(draw, &lengths, q_gap, shape);
+    if draw.number == COLD {
+        dout.fill(0.0);
+    }
     let dout = case.input("dout", Space::Arena, q_rows, c, dout);
     let dq = case.output("dq", Space::Arena, q_rows, c, Grade::Half);
     let dkv = case.output("dkv", Space::Arena, k_rows, 2 * c, Grade::Half);
