@@ -16,7 +16,7 @@
 using bf16 = __nv_bfloat16;
 using bf162 = __nv_bfloat162;
 
-// Mirrors backend::cuda::run::DeviceRun.
+// Mirrors backend::cuda::args::DeviceRun.
 constexpr int COUNTS = 24;
 struct Run {
     uint32_t counts[COUNTS];

@@ -1,4 +1,4 @@
-// The settings of an update. Mirrors backend::cuda::device::DeviceUpdate.
+// The settings of an update. Mirrors backend::cuda::args::DeviceUpdate.
 #pragma once
 
 struct Update {

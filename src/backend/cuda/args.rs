@@ -1,6 +1,7 @@
 //! What kernels are given, field by field as `kernels/common.cuh` has it.
 
-use crate::backend::{Counts, DropoutSite, Run};
+use crate::backend::{Counts, DropoutSite, Run, Update};
+use crate::ops;
 use crate::ops::dropout::Dropout;
 use std::marker::PhantomData;
 
@@ -148,5 +149,59 @@ impl From<Option<DropoutSite>> for Drop {
             key,
             site,
         }
+    }
+}
+
+/// An update as its kernels read it; what f64 arithmetic derives is derived here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DeviceUpdate {
+    /// `lr / (1 - beta1^step)`.
+    step_size: f32,
+    beta1: f32,
+    beta2: f32,
+    one_minus_beta1: f32,
+    one_minus_beta2: f32,
+    /// `1 / (1 - beta2^step)`.
+    fix2: f32,
+    eps: f32,
+    /// `1 - lr * weight_decay`.
+    kept: f32,
+    clip_norm: f32,
+    max_loss: f32,
+    max_grad_norm: f32,
+    one_minus_ema_decay: f32,
+}
+
+impl DeviceUpdate {
+    pub(super) fn new(u: &Update) -> Self {
+        let hyper = ops::adamw::Hyper {
+            lr: u.lr,
+            beta1: u.beta1,
+            beta2: u.beta2,
+            eps: u.eps,
+            weight_decay: u.weight_decay,
+            step: u.step,
+        };
+        let (fix1, fix2) = hyper.corrections();
+        Self {
+            step_size: (u.lr / fix1) as f32,
+            beta1: u.beta1 as f32,
+            beta2: u.beta2 as f32,
+            one_minus_beta1: (1.0 - u.beta1) as f32,
+            one_minus_beta2: (1.0 - u.beta2) as f32,
+            fix2: (1.0 / fix2) as f32,
+            eps: u.eps as f32,
+            kept: (1.0 - u.lr * u.weight_decay) as f32,
+            clip_norm: u.clip_norm as f32,
+            max_loss: u.max_loss as f32,
+            max_grad_norm: u.max_grad_norm as f32,
+            one_minus_ema_decay: (1.0 - u.ema_decay) as f32,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: twelve floats without padding.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 }

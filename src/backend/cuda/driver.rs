@@ -54,6 +54,42 @@ pub fn failed(during: &str, error: DriverError) -> BackendError {
     }
 }
 
+/// The device's primary context, held.
+pub struct Context {
+    device: sys::CUdevice,
+    raw: sys::CUcontext,
+}
+
+// SAFETY: handles that any thread may use.
+unsafe impl Send for Context {}
+
+impl Context {
+    pub fn new(device: sys::CUdevice) -> Result<Self, BackendError> {
+        // SAFETY: the device was found by the driver.
+        let raw = check("the opening of the device", unsafe {
+            result::primary_ctx::retain(device)
+        })?;
+        let context = Self { device, raw };
+        context.bind()?;
+        Ok(context)
+    }
+
+    /// Makes it the context of this thread: the driver's calls work on a thread's own.
+    pub fn bind(&self) -> Result<(), BackendError> {
+        // SAFETY: the context is held.
+        check("the binding of the device", unsafe {
+            result::ctx::set_current(self.raw)
+        })
+    }
+}
+
+impl std::ops::Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once, released once.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
 /// Device memory.
 pub struct Block {
     address: u64,

@@ -12,12 +12,13 @@ pub mod gemm;
 mod gpu;
 mod graph;
 mod images;
+mod launch;
 mod memory;
 mod probe;
 mod staging;
 
-pub use args::{DeviceRun, Drop, Ptr, Rows};
-pub use device::{Cuda, DeviceUpdate};
+pub use args::{DeviceRun, DeviceUpdate, Drop, Ptr, Rows};
+pub use device::Cuda;
 pub use gpu::{Gpu, Kernel};
 pub use images::{ARCHS, NVCC, RESOURCES, Resources};
 pub use probe::{Found, probe};
