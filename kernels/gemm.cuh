@@ -73,7 +73,7 @@ struct Side {
     // Where the tile of this step begins, and how many elements along k lie beyond this thread's first chunk.
     const bf16* next;
     int left;
-    uint32_t offset[ALONG_K || FETCH == Fetch::Elements ? LOADS : 1];
+    uint32_t offset[LOADS];
     uint32_t stride;
     // Elements of a chunk of this thread that exist along m or n, for Fetch::Elements.
     int width;
@@ -103,12 +103,9 @@ struct Side {
             next = from.data + uint64_t(k0) * stride + outer0;
             left = int(k1 - k0) - int(row);
             width = int(rest) - int(chunk * 8);
-            if constexpr (FETCH == Fetch::Vectors) {
-                offset[0] = row * stride + min(chunk * 8, ((rest + 7) & ~7u) - 8);
-            } else {
+            uint32_t col = FETCH == Fetch::Vectors ? min(chunk * 8, ((rest + 7) & ~7u) - 8) : chunk * 8;
 #pragma unroll
-                for (int i = 0; i < LOADS; ++i) offset[i] = (row + i * STEP) * stride + chunk * 8;
-            }
+            for (int i = 0; i < LOADS; ++i) offset[i] = (row + i * STEP) * stride + col;
             fragment = place(half_k * 8 + lane, first / 8 + half_outer);
         }
     }
@@ -119,11 +116,7 @@ struct Side {
         for (int i = 0; i < LOADS; ++i) {
             uint32_t at = to + store + i * STEP * ROW_BYTES;
             if constexpr (FETCH == Fetch::Vectors) {
-                if constexpr (ALONG_K) {
-                    cp_async16(at, next + offset[i], left > 0);
-                } else {
-                    cp_async16(at, next + (offset[0] + i * STEP * stride), left > i * STEP);
-                }
+                cp_async16(at, next + offset[i], left > (ALONG_K ? 0 : i * STEP));
             } else {
                 int count = ALONG_K ? left : left > i * STEP ? width : 0;
                 const bf16* from = next + offset[i];
