@@ -66,6 +66,8 @@ struct Job {
 struct Report {
     op: String,
     arch: u32,
+    /// Name of the folder in `target/kernels`.
+    image: String,
     kernel: String,
     registers: u32,
     shared: u32,
@@ -263,6 +265,7 @@ fn capture(command: &mut Command) -> Result<String, String> {
 /// Reads `ptxas -v`: for each kernel a line with its name, one with stack and spills, one with resources.
 fn parse_report(job: &Job, folder: &Path) -> Result<Vec<Report>, String> {
     let log = read(&folder.join("ptxas.log"))?;
+    let image = folder.file_name().unwrap_or_default().to_string_lossy();
     let mut reports: Vec<Report> = Vec::new();
     let number = |line: &str, before: &str| -> Option<u32> {
         let head = &line[..line.find(before)?];
@@ -276,6 +279,7 @@ fn parse_report(job: &Job, folder: &Path) -> Result<Vec<Report>, String> {
             reports.push(Report {
                 op: job.op.clone(),
                 arch: job.arch,
+                image: image.clone().into_owned(),
                 kernel: rest.trim().to_owned(),
                 registers: 0,
                 shared: 0,
@@ -345,8 +349,8 @@ fn write_index(
     line("pub static RESOURCES: &[Resources] = &[".into());
     for r in reports {
         line(format!(
-            "    Resources {{ op: {:?}, kernel: {:?}, arch: {}, registers: {}, shared_bytes: {}, spill_bytes: {} }},",
-            r.op, r.kernel, r.arch, r.registers, r.shared, r.spills
+            "    Resources {{ op: {:?}, kernel: {:?}, arch: {}, image: {:?}, registers: {}, shared_bytes: {}, spill_bytes: {} }},",
+            r.op, r.kernel, r.arch, r.image, r.registers, r.shared, r.spills
         ));
     }
     line("];".into());

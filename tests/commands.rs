@@ -156,12 +156,14 @@ fn workload(path: &Path, batches: u32, vocab: u32, text: u32) {
     std::fs::write(path, bytes).unwrap();
 }
 
-fn bench_step(path: &Path) -> Ran {
+fn bench_step(path: &Path, layers: &str) -> Ran {
     engine(&[
         "bench",
         "step",
         "--preset",
         "nano",
+        "--layers",
+        layers,
         "--threads",
         "1",
         "--warmup",
@@ -178,9 +180,12 @@ fn bench_step_measures_the_batches_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.bin");
     workload(&path, 2, 16, 6);
-    let ran = bench_step(&path);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let run = |layers| -> Value {
+        let ran = bench_step(&path, layers);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        serde_json::from_str(&ran.stdout).unwrap()
+    };
+    let json = run("2");
     let keys = [
         "step_ms_median",
         "samples_per_s",
@@ -195,6 +200,10 @@ fn bench_step_measures_the_batches_of_a_file() {
     let ratio = json["tokens_per_s"].as_f64().unwrap() / json["samples_per_s"].as_f64().unwrap();
     assert!((ratio - 5.5).abs() < 1e-9, "{ratio}");
     assert_eq!(json["losses"].as_array().unwrap().len(), 3);
+    // Another layer: four matrices and their biases, two layer norms, at width 64.
+    let parameters = |layers| run(layers)["parameters"].as_u64().unwrap();
+    let layer = 12 * 64 * 64 + 13 * 64;
+    assert_eq!(parameters("3"), parameters("2") + layer);
 }
 
 #[test]
@@ -214,7 +223,7 @@ fn workloads_that_cannot_be_trained_on_exit_3() {
         ),
     ] {
         workload(&path, batches, vocab, text);
-        let ran = bench_step(&path);
+        let ran = bench_step(&path, "2");
         assert_eq!(ran.code, Some(3), "{expected}: {}", ran.stderr);
         assert!(
             ran.stderr.contains(expected)
@@ -236,7 +245,7 @@ fn workloads_that_cannot_be_trained_on_exit_3() {
         let words = [u32::from_le_bytes(*b"MMB1")].into_iter().chain(head);
         let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
         std::fs::write(&path, bytes).unwrap();
-        let ran = bench_step(&path);
+        let ran = bench_step(&path, "2");
         assert_eq!(ran.code, Some(3), "{expected}: {}", ran.stderr);
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }

@@ -26,6 +26,9 @@ struct StepArgs {
     /// Size of the model; vocabulary, image side and scales are those of the workload.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(ModelConfig::PRESETS))]
     preset: String,
+    /// Layers, in place of the preset's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    layers: Option<u32>,
     /// Workload file with the batches.
     #[arg(long, value_name = "FILE")]
     workload: PathBuf,
@@ -46,9 +49,12 @@ struct StepArgs {
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let What::Step(args) = args.what;
     let workload = Workload::read(&args.workload)?;
-    let preset = ModelConfig::preset(&args.preset).ok_or_else(|| Error::Usage {
+    let mut preset = ModelConfig::preset(&args.preset).ok_or_else(|| Error::Usage {
         message: format!("--preset {}: no such preset", args.preset),
     })?;
+    if let Some(layers) = args.layers {
+        preset.layers = layers as usize;
+    }
     let device = args.device.open(args.threads)?;
     let result = bench::step(
         preset,

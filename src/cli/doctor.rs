@@ -29,12 +29,12 @@ pub fn run(_: Args, _: &Context) -> Result<Outcome, Error> {
             let list: Vec<_> = found.iter().map(device).collect();
             (
                 format!("yes, the driver is made for CUDA {driver}"),
-                json!({ "available": true, "driver": driver, "devices": list, "kernels": kernels }),
+                json!({ "available": true, "driver": driver, "devices": list, "kernels": kernels, "resources": resources() }),
             )
         }
         Err(error) => (
             format!("no: {}", error.to_string().replace('\n', "; ")),
-            json!({ "available": false, "reason": error.to_string(), "kernels": kernels }),
+            json!({ "available": false, "reason": error.to_string(), "kernels": kernels, "resources": resources() }),
         ),
     };
     let build = if cfg!(debug_assertions) {
@@ -91,6 +91,22 @@ pub fn run(_: Args, _: &Context) -> Result<Outcome, Error> {
         json,
         text,
     })
+}
+
+/// What each kernel of this binary takes, as JSON.
+fn resources() -> Vec<Value> {
+    let row = |r: &cuda::Resources| {
+        json!({
+            "op": r.op,
+            "kernel": r.kernel,
+            "arch": r.arch,
+            "image": r.image,
+            "registers": r.registers,
+            "shared_bytes": r.shared_bytes,
+            "spill_bytes": r.spill_bytes,
+        })
+    };
+    cuda::RESOURCES.iter().map(row).collect()
 }
 
 /// A CUDA device as JSON.

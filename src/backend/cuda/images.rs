@@ -21,6 +21,8 @@ pub struct Resources {
     pub kernel: &'static str,
     /// Compute capability, `80` for 8.0.
     pub arch: u32,
+    /// Folder of `target/kernels` with the machine code.
+    pub image: &'static str,
     /// Registers of a thread.
     pub registers: u32,
     /// Static shared memory of a block.
