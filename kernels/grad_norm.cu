@@ -34,10 +34,13 @@ __device__ inline double block_sum_f64(double x) {
 // Called by:     ops::grad_norm::cuda::norm
 extern "C" __global__ void __launch_bounds__(BLOCK) grad_norm_partial_f32(const GradNorm a) {
     double sum = 0.0;
-    size_t thread = size_t(blockIdx.x) * BLOCK + threadIdx.x, threads = size_t(gridDim.x) * BLOCK;
-    for (size_t i = thread * 8; i < a.len; i += threads * 8) {
-        float4 x = *reinterpret_cast<const float4*>(a.grads + i);
-        float4 y = *reinterpret_cast<const float4*>(a.grads + i + 4);
+    // Two loads at a time, each of neighbouring threads' neighbours.
+    constexpr size_t HALF = BLOCK * 4;
+    for (size_t start = size_t(blockIdx.x) * 2 * HALF; start < a.len; start += size_t(gridDim.x) * 2 * HALF) {
+        const size_t i = start + threadIdx.x * 4;
+        const float4 none = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        float4 x = i < a.len ? *reinterpret_cast<const float4*>(a.grads + i) : none;
+        float4 y = i + HALF < a.len ? *reinterpret_cast<const float4*>(a.grads + i + HALF) : none;
         float low = x.x * x.x + x.y * x.y + x.z * x.z + x.w * x.w;
         float high = y.x * y.x + y.y * y.y + y.z * y.z + y.w * y.w;
         sum += double(low + high);

@@ -222,7 +222,13 @@ fn drivers_and_devices_that_do_not_do_are_refused() {
         return;
     }
     let bench = Bench::new();
-    let cases: [(&'static [(&str, &str)], &str, &str, i32); 5] = [
+    type Fault = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+        i32,
+    );
+    let cases: [Fault; 5] = [
         (&[("SOFTCUDA_DEVICES", "0")], "cuda", "finds no device", 2),
         (
             &[("SOFTCUDA_FAIL", "init=803")],
@@ -265,7 +271,12 @@ fn a_fault_in_mid_run_leaves_the_last_checkpoint() {
         return;
     }
     let bench = Bench::new();
-    let cases: [(&str, &'static [(&str, &str)], &str); 3] = [
+    type Fault = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+    );
+    let cases: [Fault; 3] = [
         (
             "kernel",
             &[("SOFTCUDA_FAIL", "launch:600=719")],
