@@ -9,7 +9,7 @@ pub fn case(draw: &mut Draw) -> Case {
     // Now and then rows that registers do not hold, and such that shared memory does not.
     if draw.number % 10 == 6 {
         rows = draw.below(12);
-        c = draw.pick(&[1032, 2048, 2049, 2056, 6000, 6003]);
+        c = draw.pick(&[1032, 2048, 2049, 2056, 2561, 6000, 6003, 13_000]);
     }
     let mut case = Case::new(format!("{rows}x{c} accumulate {accumulate}"));
     // In one-column rows the output is the bias alone: eps keeps rstd from amplifying rounding.
