@@ -39,12 +39,12 @@ struct BceForward {
     uint32_t c;
     const bf16* z;
     const uint8_t* target;
-    // [gridDim.x, 3]
+    // [3, gridDim.x]
     float* partial;
 };
 
 // Computes:      sums over a block's elements: ln(1 + e^z) - t z, known targets, known targets on the right side of 0
-// Shapes:        z: [rows, c] bf16; target: [rows, c] u8: 0, 1 or 255; partial: [gridDim.x, 3] f32
+// Shapes:        z: [rows, c] bf16; target: [rows, c] u8: 0, 1 or 255; partial: [3, gridDim.x] f32
 // Grid, Block:   as many blocks of 256 threads as the launcher has partial sums for; 8 elements a thread and turn
 // Shared memory: 128 bytes
 // Alignment:     z 16, target 8 bytes
@@ -70,11 +70,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) bce_fwd_bf16(const BceForw
             right += (z[j] > 0.0f) == yes ? 1.0f : 0.0f;
         }
     }
-    float* partial = a.partial + 3 * size_t(blockIdx.x);
+    float* partial = a.partial + blockIdx.x;
     loss = block_sum(loss, shared);
     known = block_sum(known, shared);
     right = block_sum(right, shared);
-    if (threadIdx.x == 0) partial[0] = loss, partial[1] = known, partial[2] = right;
+    if (threadIdx.x > 0) return;
+    partial[0] = loss;
+    partial[gridDim.x] = known;
+    partial[2 * gridDim.x] = right;
 }
 
 struct BceBackward {

@@ -25,7 +25,7 @@ struct MaskedPatch {
     const uint8_t* images;
     const uint32_t* img;
     const uint32_t* cell;
-    // Forward: [gridDim.x, 3].
+    // Forward: [3, gridDim.x].
     float* partial;
     // Backward.
     const float* scale;
@@ -152,10 +152,10 @@ __device__ inline void forward(const MaskedPatch& a) {
     loss = block_sum(loss, shared);
     total = block_sum(total, shared);
     if (threadIdx.x > 0) return;
-    float* partial = a.partial + 3 * size_t(blockIdx.x);
+    float* partial = a.partial + blockIdx.x;
     partial[0] = loss;
-    partial[1] = blockIdx.x == 0 ? float(uint64_t(rows_now(a.run, a.rows)) * a.patch * a.patch) : 0.0f;
-    partial[2] = total;
+    partial[gridDim.x] = blockIdx.x == 0 ? float(uint64_t(rows_now(a.run, a.rows)) * a.patch * a.patch) : 0.0f;
+    partial[2 * gridDim.x] = total;
 }
 
 template <int N>
@@ -182,7 +182,7 @@ __device__ inline void backward(const MaskedPatch& a) {
 
 // Computes:      sums over a block's patches: the loss, the pixels of all patches (block 0), |pred - target|
 // Shapes:        pred: [rows, patch * patch] bf16; images: [N, side, side] u8; img, cell: [rows] u32;
-//                partial: [gridDim.x, 3] f32
+//                partial: [3, gridDim.x] f32
 // Grid, Block:   as many blocks of 32, 64 or 128 threads as the launcher has partial sums for, a patch at a time each
 // Shared memory: 160 bytes
 // Alignment:     side and patch are multiples of 8: 16-byte accesses of pred, 8 pixels with each

@@ -11,9 +11,10 @@ struct PatchGather {
     uint32_t fine;
     // Words of an image's bitmap.
     uint32_t hidden_words;
-    // Pieces of a patch, and patches of a block.
+    // Pieces of a patch, patches of a block, and pieces of a patch that follow each other in a warp.
     uint32_t pieces;
     uint32_t tokens;
+    uint32_t line;
     float centre;
     float factor;
     const uint8_t* images;
@@ -28,9 +29,11 @@ namespace {
 // A thread's piece of a patch: N neighbouring pixels of one row, within one cell of the bitmap.
 template <int N>
 __device__ inline void gather(const PatchGather& a) {
-    const uint32_t token = threadIdx.x / a.pieces, v = blockIdx.x * a.tokens + token;
-    const uint32_t piece = blockIdx.y * THREADS + threadIdx.x - token * a.pieces;
-    if (token >= a.tokens || piece >= a.pieces || v >= rows_now(a.run, a.rows)) return;
+    // Line by line of all the block's patches: they are often neighbours, whose pixels share 32 bytes.
+    const uint32_t thread = blockIdx.y * THREADS + threadIdx.x, line = thread / a.line;
+    const uint32_t token = line % a.tokens, v = blockIdx.x * a.tokens + token;
+    const uint32_t piece = line / a.tokens * a.line + thread % a.line;
+    if (piece >= a.pieces || v >= rows_now(a.run, a.rows)) return;
     const uint32_t img = a.img[v], cell = a.cell[v], grid = a.side / a.patch, across = a.patch / N;
     const uint32_t y = cell / grid * a.patch + piece / across, x = cell % grid * a.patch + piece % across * N;
     const uint32_t fine_cell = y / a.fine * (a.side / a.fine) + x / a.fine;

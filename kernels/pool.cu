@@ -2,6 +2,8 @@
 #include "rows.cuh"
 
 constexpr int WARPS = 8;
+// Rows of a warp that are on their way at the same time.
+constexpr int AHEAD = 4;
 // Neighbouring rows of dx that a warp sums at once.
 constexpr int HELD = 16;
 
@@ -35,12 +37,18 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) pool_fwd_bf16(const Poo
     if (a.first) range.y = min(range.y, range.x + 1);
     float sum[8] = {};
     if (i < c) {
-#pragma unroll 4
-        for (uint32_t row = range.x + warp; row < range.y; row += WARPS) {
-            float x[8];
-            load8(a.x + size_t(row) * c, i, c, wide, x);
+        for (uint32_t row = range.x + warp; row < range.y; row += AHEAD * WARPS) {
+            Vec8 rows[AHEAD] = {};
 #pragma unroll
-            for (int j = 0; j < VEC; ++j) sum[j] += x[j];
+            for (int k = 0; k < AHEAD; ++k)
+                if (row + k * WARPS < range.y) rows[k] = fetch8(a.x + size_t(row + k * WARPS) * c, i, c, wide);
+#pragma unroll
+            for (int k = 0; k < AHEAD; ++k) {
+                float x[8];
+                unpack(rows[k], x);
+#pragma unroll
+                for (int j = 0; j < VEC; ++j) sum[j] += x[j];
+            }
         }
     }
     span_store(shared[warp], lane, sum);

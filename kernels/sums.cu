@@ -10,7 +10,7 @@ struct Sums {
 };
 
 // Computes:      sums = the sum over blocks of partial
-// Shapes:        partial: [blocks, 3], sums: [3], both f32
+// Shapes:        partial: [3, blocks], sums: [3], both f32
 // Grid, Block:   1 block of 256 threads
 // Shared memory: 128 bytes
 // Alignment:     4 bytes
@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sums_fwd_f32(const Sums a)
     float sum[3] = {};
     for (uint32_t block = threadIdx.x; block < a.blocks; block += THREADS)
 #pragma unroll
-        for (int i = 0; i < 3; ++i) sum[i] += a.partial[3 * size_t(block) + i];
+        for (int i = 0; i < 3; ++i) sum[i] += a.partial[i * size_t(a.blocks) + block];
 #pragma unroll
     for (int i = 0; i < 3; ++i) {
         float total = block_sum(sum[i], shared);

@@ -16,7 +16,7 @@ pub fn partial_bytes(blocks: usize) -> usize {
     blocks * 3 * size_of::<f32>()
 }
 
-/// `sums` = the three sums of `partial` `[blocks, 3]`.
+/// `sums` = the three sums of `partial` `[3, blocks]`.
 pub fn finish(
     gpu: &Gpu,
     blocks: usize,

@@ -32,7 +32,7 @@ pub struct Forward {
     pub z: Ptr<bf16>,
     /// `[rows, c]`
     pub target: Ptr<u8>,
-    /// `[blocks, 3]`
+    /// `[3, blocks]`
     pub partial: Ptr<f32>,
 }
 

@@ -7,8 +7,8 @@ use half::bf16;
 /// Threads of a block.
 const THREADS: usize = 256;
 
-/// Elements of a block: 8 a thread.
-const ELEMENTS: usize = 8 * THREADS;
+/// Elements of a block: 16 a thread.
+const ELEMENTS: usize = 16 * THREADS;
 
 /// Arguments of [`apply`].
 #[repr(C)]

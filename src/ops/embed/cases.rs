@@ -28,7 +28,7 @@ fn keys(draw: &mut Draw, n: usize, rows: usize) -> Vec<u32> {
 pub fn text(draw: &mut Draw) -> Case {
     let (n, c) = size(draw);
     let tokens = n + draw.below(20);
-    let most = 200_000 / c;
+    let most = 80_000 / c;
     let vocab = draw.pick(&[1, 2, 7, 300, 1500, 70_000]).min(most);
     let max_text = draw.pick(&[1, 5, 128, 300]).min(most);
     let mut case = Case::new(format!("{n} of {tokens} x {c}, vocabulary {vocab}"));

@@ -8,8 +8,8 @@ pub fn case(draw: &mut Draw) -> Case {
     let (mut rows, mut c, accumulate) = (draw.rows(150), draw.cols(1000), draw.coin());
     // Now and then rows that registers do not hold, and such that shared memory does not.
     if draw.number % 10 == 6 {
-        rows = draw.below(12);
-        c = draw.pick(&[1032, 2048, 2049, 2056, 6000, 6003]);
+        rows = draw.below(8);
+        c = draw.pick(&[1032, 2048, 2049, 2056, 2561, 6000, 6003, 13_000]);
     }
     let mut case = Case::new(format!("{rows}x{c} accumulate {accumulate}"));
     // In one-column rows the output is the bias alone: eps keeps rstd from amplifying rounding.

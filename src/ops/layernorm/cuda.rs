@@ -4,18 +4,21 @@ use crate::backend::BackendError;
 use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
 use half::bf16;
 
-/// Rows of a block: one a warp.
-const WARPS: usize = 4;
+/// Most warps of a block; each takes a row at a time.
+const WARPS: usize = 8;
 
 /// Columns of a warp at a time, and floats of its sums of them.
 const SPAN: usize = 256;
 
-/// Longest rows whose sums shared memory holds: 64 KiB, which every device has.
-const HELD: usize = 2048;
+/// Bytes of shared memory that a block may take: every device has them.
+const SHARED: usize = 96 << 10;
+
+/// Blocks a multiprocessor of forward, which reads the weights once a block.
+const FORWARD_BLOCKS: usize = 3;
 
 /// Blocks a multiprocessor that backward works with: enough to hide memory, few enough that their partial sums
 /// weigh nothing beside the rows.
-const BLOCKS: usize = 4;
+const BACKWARD_BLOCKS: usize = 2;
 
 const fn kernel(name: &'static str) -> Kernel {
     Kernel {
@@ -48,16 +51,24 @@ pub struct Forward {
     pub stats: Ptr<f32>,
 }
 
+/// Bytes of one row of floats in shared memory.
+fn staged(c: usize) -> usize {
+    c.next_multiple_of(SPAN) * size_of::<f32>()
+}
+
 /// See [`super::reference::forward`]; `cap` is the most rows.
 pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
-    let grid = [cap.div_ceil(WARPS) as u32, 1, 1];
-    gpu.launch(
-        &kernel("layernorm_fwd_bf16"),
-        grid,
-        32 * WARPS as u32,
-        0,
-        args,
-    )
+    let blocks = cap
+        .div_ceil(WARPS)
+        .min(FORWARD_BLOCKS * gpu.multiprocessors as usize);
+    let (grid, block) = ([blocks as u32, 1, 1], 32 * WARPS as u32);
+    let shared = 2 * staged(args.c as usize);
+    if shared <= SHARED {
+        let kernel = kernel("layernorm_fwd_bf16");
+        gpu.launch(&kernel, grid, block, shared as u32, args)
+    } else {
+        gpu.launch(&kernel("layernorm_fwd_long_bf16"), grid, block, 0, args)
+    }
 }
 
 /// Arguments of [`backward`]; `partial` lies in the workspace.
@@ -98,17 +109,12 @@ struct Reduce {
 
 fn blocks(multiprocessors: u32, cap: usize) -> usize {
     cap.div_ceil(WARPS)
-        .clamp(1, BLOCKS * multiprocessors as usize)
-}
-
-/// Floats of one block's sums.
-fn sums(c: usize) -> usize {
-    2 * c.next_multiple_of(SPAN)
+        .clamp(1, BACKWARD_BLOCKS * multiprocessors as usize)
 }
 
 /// Bytes of workspace for at most `cap` rows.
 pub fn backward_workspace(multiprocessors: u32, cap: usize, c: usize) -> usize {
-    blocks(multiprocessors, cap) * sums(c) * size_of::<f32>()
+    blocks(multiprocessors, cap) * 2 * staged(c)
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
@@ -119,21 +125,25 @@ pub fn backward(
     dw: Ptr<f32>,
     db: Ptr<f32>,
 ) -> Result<(), BackendError> {
-    let (c, blocks) = (args.c as usize, blocks(gpu.multiprocessors, cap));
+    let (c, blocks) = (args.c as usize, blocks(gpu.multiprocessors, cap) as u32);
     let args = Backward {
         partial: gpu.workspace.cast(),
         ..*args
     };
-    let (blocks, block, spans) = (blocks as u32, 32 * WARPS as u32, c.div_ceil(SPAN) as u32);
-    if c <= HELD {
-        let shared = (WARPS * sums(c) * size_of::<f32>()) as u32;
+    let (grid, spans) = ([blocks, 1, 1], c.div_ceil(SPAN) as u32);
+    // The weights, and two sums a warp.
+    let shared = |warps: usize| (1 + 2 * warps) * staged(c);
+    if let Some(warps) = [WARPS, WARPS / 2]
+        .into_iter()
+        .find(|w| shared(*w) <= SHARED)
+    {
         let both = kernel("layernorm_bwd_bf16");
-        gpu.launch(&both, [blocks, 1, 1], block, shared, &args)?;
+        gpu.launch(&both, grid, 32 * warps as u32, shared(warps) as u32, &args)?;
     } else {
         let dx = kernel("layernorm_bwd_dx_bf16");
-        gpu.launch(&dx, [blocks, 1, 1], block, 0, &args)?;
+        gpu.launch(&dx, grid, 32 * WARPS as u32, 0, &args)?;
         let columns = kernel("layernorm_bwd_columns_bf16");
-        gpu.launch(&columns, [blocks, spans, 1], block, 0, &args)?;
+        gpu.launch(&columns, [blocks, spans, 1], 128, 0, &args)?;
     }
     let reduce = Reduce {
         c: args.c,

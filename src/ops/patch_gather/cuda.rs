@@ -38,6 +38,7 @@ struct Args {
     hidden_words: u32,
     pieces: u32,
     tokens: u32,
+    line: u32,
     centre: f32,
     factor: f32,
     images: Ptr<u8>,
@@ -52,11 +53,16 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
     let eights = [shape.side, shape.patch, shape.fine]
         .iter()
         .all(|n| n.is_multiple_of(8));
-    let (name, width) = match eights {
-        true => ("patch_gather_fwd_bf16", 8),
-        false => ("patch_gather_fwd_single_bf16", 1),
+    let pixels = shape.patch * shape.patch;
+    // A line of a patch, but at least the two pieces that fill 32 bytes.
+    let (name, pieces, line) = match eights {
+        true => (
+            "patch_gather_fwd_bf16",
+            pixels / 8,
+            (shape.patch / 8).max(2),
+        ),
+        false => ("patch_gather_fwd_single_bf16", pixels, pixels),
     };
-    let pieces = shape.patch * shape.patch / width;
     let tokens = (THREADS / pieces).max(1);
     let (centre, factor) = affine(shape.mean, shape.std);
     let args = Args {
@@ -68,6 +74,7 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
         hidden_words: shape.hidden_words() as u32,
         pieces: pieces as u32,
         tokens: tokens as u32,
+        line: line as u32,
         centre,
         factor,
         images: at.images,
