@@ -7,12 +7,14 @@
 
 mod call;
 mod choice;
+mod cost;
 pub mod cpu;
 pub mod cuda;
 mod handle;
 
 pub use call::{Access, Call, DropoutSite};
 pub use choice::Device;
+pub use cost::Cost;
 pub use handle::{Bytes, Count, Counts, Floats, MAX_SCALES, Rows, Space, Words};
 
 /// What can go wrong on a device.
@@ -136,6 +138,9 @@ pub trait Backend: Send {
     /// Bytes of its own memory that are free; `None` if it works in the host's.
     fn free_bytes(&self) -> Option<u64>;
 
+    /// Bytes a second of the device's memory; `None` if nobody states them.
+    fn peak_bandwidth(&self) -> Option<f64>;
+
     /// Floating-point operations a second that the device is built for; `None` if nobody states them.
     fn peak_flops(&self) -> Option<f64>;
 
@@ -169,6 +174,9 @@ pub trait Backend: Send {
 
     /// [`Backend::read`] for single precision.
     fn read_f32(&mut self, src: Floats, dst: &mut [f32]) -> Result<(), BackendError>;
+
+    /// Waits until everything in line is done.
+    fn synchronize(&mut self) -> Result<(), BackendError>;
 
     /// Executes one call, or puts it in line.
     fn run(&mut self, call: &Call) -> Result<(), BackendError>;

@@ -18,13 +18,16 @@ pub use state::Kept;
 pub use sums::LossSums;
 
 use crate::autograd::PlanError;
-use crate::backend::{Backend, BackendError, Count, Floats, MAX_SCALES, Run, Sizes, Space, Update};
+use crate::backend::{
+    Backend, BackendError, Call, Count, Counts, Floats, MAX_SCALES, Run, Sizes, Space, Update,
+};
 use crate::data::{Batch, Caps};
 use crate::model::{Inputs, ModelConfig, Params, Pixels};
 use contrast::{Contrast, Place};
 use io::Io;
 use lists::{List, Lists};
 use program::Program;
+use std::time::Instant;
 
 /// The temperature is not allowed under 1/100 (CLIP, Radford et al. 2021).
 const MAX_LOG_INV_TAU: f32 = 4.605_170_2;
@@ -134,6 +137,9 @@ pub struct Predictions {
     /// Pooled states. `[G, C]`
     pub pooled: Vec<f32>,
 }
+
+/// Runs a call so many times; the seconds until all are done.
+pub type Repeat<'a> = dyn FnMut(u64) -> Result<f64, BackendError> + 'a;
 
 /// Model, losses, device and optimiser state as one.
 pub struct Objective {
@@ -273,6 +279,11 @@ impl Objective {
         self.device.free_bytes()
     }
 
+    /// Bytes a second of the device's memory, see [`Backend::peak_bandwidth`].
+    pub fn peak_bandwidth(&self) -> Option<f64> {
+        self.device.peak_bandwidth()
+    }
+
     /// What the device is built for, see [`Backend::peak_flops`].
     pub fn peak_flops(&self) -> Option<f64> {
         self.device.peak_flops()
@@ -366,6 +377,33 @@ impl Objective {
         }
         if update {
             self.replay(List::Update)?;
+        }
+        Ok(())
+    }
+
+    /// Makes `batch` current and shows every call of a training step, with the counts and a way to run it: so
+    /// many times, returning the seconds until all are done.
+    pub fn each_call(
+        &mut self,
+        batch: &Batch,
+        visit: &mut dyn FnMut(&Call, &Counts, &mut Repeat<'_>),
+    ) -> Result<(), ObjectiveError> {
+        self.check(batch)?;
+        self.prepare_contrast(&[batch])?;
+        self.write_scales(&[batch])?;
+        self.begin(batch, 0, Some(1))?;
+        let counts = self.inputs.counts(batch, &self.setup.model);
+        let device = &mut self.device;
+        for call in self.lists.get(List::Step) {
+            visit(call, &counts, &mut |times| {
+                device.synchronize()?;
+                let start = Instant::now();
+                for _ in 0..times {
+                    device.run(call)?;
+                }
+                device.synchronize()?;
+                Ok(start.elapsed().as_secs_f64())
+            });
         }
         Ok(())
     }

@@ -429,6 +429,10 @@ macro_rules! executor {
                 None
             }
 
+            fn peak_bandwidth(&self) -> Option<f64> {
+                None
+            }
+
             fn peak_flops(&self) -> Option<f64> {
                 None
             }
@@ -492,6 +496,10 @@ macro_rules! executor {
                 // SAFETY: the device is held exclusively.
                 let src = unsafe { self.memory.read(src, dst.len()) };
                 dst.iter_mut().zip(src).for_each(|(d, s)| *d = *s as f32);
+                Ok(())
+            }
+
+            fn synchronize(&mut self) -> Result<(), BackendError> {
                 Ok(())
             }
 

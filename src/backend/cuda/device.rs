@@ -26,6 +26,7 @@ pub struct Cuda {
     pub(super) ranges: usize,
     name: String,
     peak_flops: f64,
+    peak_bandwidth: f64,
     context: Context,
 }
 
@@ -61,6 +62,7 @@ impl Cuda {
                 found.memory_bytes >> 20
             ),
             peak_flops: found.peak_flops,
+            peak_bandwidth: found.peak_bandwidth,
             context,
         })
     }
@@ -82,6 +84,10 @@ impl Backend for Cuda {
     fn free_bytes(&self) -> Option<u64> {
         self.context.bind().ok()?;
         Some(result::mem_get_info().ok()?.0 as u64)
+    }
+
+    fn peak_bandwidth(&self) -> Option<f64> {
+        (self.peak_bandwidth > 0.0).then_some(self.peak_bandwidth)
     }
 
     fn peak_flops(&self) -> Option<f64> {
@@ -209,6 +215,11 @@ impl Backend for Cuda {
                 Ok(())
             }
         }
+    }
+
+    fn synchronize(&mut self) -> Result<(), BackendError> {
+        self.context.bind()?;
+        self.gpu.stream.synchronize("the work in line")
     }
 
     fn run(&mut self, call: &Call) -> Result<(), BackendError> {

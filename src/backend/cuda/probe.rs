@@ -19,6 +19,8 @@ pub struct Found {
     pub memory_bytes: usize,
     /// bf16 operations a second of its tensor cores with f32 sums, at its highest clock.
     pub peak_flops: f64,
+    /// Bytes a second of its memory; 0 where the driver does not tell.
+    pub peak_bandwidth: f64,
     pub(super) raw: sys::CUdevice,
 }
 
@@ -111,6 +113,8 @@ fn describe(ordinal: i32) -> Result<Found, BackendError> {
     let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
     let kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
     let capability = (10 * major + minor) as u32;
+    let memory_kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).unwrap_or(0);
+    let bus_bits = attribute(A::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).unwrap_or(0);
     // SAFETY: as above.
     let memory = unsafe { result::device::total_mem(raw) };
     Ok(Found {
@@ -123,6 +127,8 @@ fn describe(ordinal: i32) -> Result<Found, BackendError> {
             * f64::from(kilohertz)
             * f64::from(multiprocessors)
             * tensor_flops(capability),
+        // Two transfers a clock.
+        peak_bandwidth: 2e3 * f64::from(memory_kilohertz) * f64::from(bus_bits) / 8.0,
         raw,
     })
 }
