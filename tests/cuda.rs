@@ -241,10 +241,10 @@ fn drivers_and_devices_that_do_not_do_are_refused() {
             &[("SOFTCUDA_DRIVER", "13.0")],
             "cuda",
             "the driver is older",
-            1,
+            2,
         ),
         (
-            &[("SOFTCUDA_MEMORY", "8MiB")],
+            &[("SOFTCUDA_MEMORY", "4MiB")],
             "cuda",
             "MiB are available",
             2,
@@ -260,6 +260,7 @@ fn drivers_and_devices_that_do_not_do_are_refused() {
             ran.stderr
         );
         assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        assert!(!bench.path("run").exists(), "{env:?}");
     }
 }
 

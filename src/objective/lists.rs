@@ -91,9 +91,10 @@ impl Lists {
         &self.0[list as usize]
     }
 
-    /// All calls that a device may be given.
-    pub fn all(&self) -> impl Iterator<Item = &Call> {
-        self.0.iter().flatten()
+    /// All calls that a device may be given, for training or for evaluation only.
+    pub fn used(&self, train: bool) -> impl Iterator<Item = &Call> {
+        let list = if train { List::Step } else { List::Evaluate };
+        self.get(list).iter()
     }
 }
 

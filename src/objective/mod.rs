@@ -220,7 +220,8 @@ impl Objective {
             &slots,
             params.log_inv_tau,
         );
-        let workspace = lists.all().map(|call| device.workspace(call)).max();
+        let used = lists.used(setup.train);
+        let workspace = used.map(|call| device.workspace(call)).max();
         let sizes = Sizes {
             params: params.len,
             decayed: params.decayed(),

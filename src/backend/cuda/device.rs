@@ -44,6 +44,7 @@ impl Cuda {
             found.multiprocessors,
             found.capability,
         )?;
+        gpu.check()?;
         Ok(Self {
             graphs: HashMap::new(),
             gpu,

@@ -41,9 +41,6 @@ pub fn failed(during: &str, error: DriverError) -> BackendError {
         | R::CUDA_ERROR_UNKNOWN => {
             "the device does not answer any more; checkpoints are intact: look at it with nvidia-smi, then start again with --resume auto"
         }
-        R::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
-            "the driver is older than the compiler of the kernels: update it, or build for this device's own architecture (CXR_CUDA_ARCHS)"
-        }
         _ => "`cxr-engine doctor` says what this machine has; --device cpu runs everywhere",
     };
     BackendError::Device {

@@ -78,6 +78,11 @@ impl Gpu {
         })
     }
 
+    /// Whether the binary's kernels can be loaded here, found out with the smallest of them.
+    pub(super) fn check(&self) -> Result<(), BackendError> {
+        self.module("copy").map(|_| ())
+    }
+
     /// Launches `kernel` with `args` as its one parameter. A grid without blocks is nothing to do.
     ///
     /// # Errors
@@ -177,11 +182,17 @@ fn load(op: &str, capability: u32) -> Result<Module, BackendError> {
             // Another kind of device than the image is for: the text fits all of them.
             Err(DriverError(R::CUDA_ERROR_NO_BINARY_FOR_GPU | R::CUDA_ERROR_INVALID_IMAGE))
                 if machine => {}
+            Err(DriverError(R::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => {
+                last = Some(BackendError::Unavailable {
+                    reason: format!(
+                        "this binary has no machine code for sm_{capability}, and the driver is older than the compiler of its PTX"
+                    ),
+                    hint: "update the driver, or build with CXR_CUDA_ARCHS naming this capability",
+                });
+            }
             Err(error) => {
-                last = Some(failed(
-                    &format!("loading the kernels of {op} for sm_{capability}"),
-                    error,
-                ));
+                let during = format!("loading the kernels of {op} for sm_{capability}");
+                last = Some(failed(&during, error));
             }
         }
     }
