@@ -396,6 +396,10 @@ impl Objective {
         let counts = self.inputs.counts(batch, &self.setup.model);
         let device = &mut self.device;
         for call in self.lists.get(List::Step) {
+            // Gradients that were added up many times over may have left the numbers: the update is timed all the same.
+            if matches!(call, Call::AdamW { .. } | Call::Average { .. }) {
+                device.write(self.slots.verdict, &[0.0, 1.0, 1.0])?;
+            }
             visit(call, &counts, &mut |times| {
                 device.synchronize()?;
                 let start = Instant::now();
