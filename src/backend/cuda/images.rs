@@ -33,6 +33,12 @@ pub struct Resources {
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
+/// The architecture whose images run on a device of capability `device`, as machine code or from PTX: the newest that
+/// the device can run.
+pub(super) fn chosen_arch(device: u32) -> Option<u32> {
+    ARCHS.iter().copied().filter(|&arch| arch <= device).max()
+}
+
 /// The images of `op` to try on a device of capability `device`, best first: its cubin, then PTX.
 pub(super) fn candidates(op: &str, device: u32) -> Vec<(&'static Image, bool)> {
     let of = |image: &&Image| image.op == op && image.arch <= device;
