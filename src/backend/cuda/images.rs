@@ -56,3 +56,21 @@ pub(super) fn candidates(op: &str, device: u32) -> Vec<(&'static Image, bool)> {
         .chain(ptx.map(|i| (i, false)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_candidate_is_of_the_chosen_architecture() {
+        for device in 50..130 {
+            for image in IMAGES {
+                let found = candidates(image.op, device);
+                assert_eq!(found.is_empty(), chosen_arch(device).is_none());
+                for (image, _) in found {
+                    assert_eq!(Some(image.arch), chosen_arch(device));
+                }
+            }
+        }
+    }
+}
