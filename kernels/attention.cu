@@ -62,6 +62,7 @@ struct BackwardArgs {
 // multiplied at a time (N), and whether left operands stay in registers (HELD). Mirrored in ops::attention::cuda.
 //
 // What is loaded from shared memory serves M products, and shared memory is what bounds M = 1: 2 where registers allow it.
+// sm_75 has 64 KiB for a block: there the buffers of dkv are half as large.
 template <int M_, int INNER_, int N_, bool HELD_ = true>
 struct Tiling {
     static constexpr int M = M_, INNER = INNER_, N = N_;
@@ -74,19 +75,19 @@ template <>
 struct Tilings<32> {
     using Forward = Tiling<2, 64, 4>;
     using Dq = Tiling<2, 64, 1>;
-    using Dkv = Tiling<2, 64, 2>;
+    using Dkv = Tiling<2, TENSOR_CORES ? 64 : 32, CROWDED ? 1 : 2>;
 };
 template <>
 struct Tilings<64> {
     using Forward = Tiling<2, 64, 4>;
     using Dq = Tiling<2, 64, 1>;
-    using Dkv = Tiling<2, 64, 1>;
+    using Dkv = Tiling<2, TENSOR_CORES ? 64 : 32, 1>;
 };
 template <>
 struct Tilings<128> {
     using Forward = Tiling<2, 32, 2, false>;
     using Dq = Tiling<1, 32, 2>;
-    using Dkv = Tiling<1, 32, 1>;
+    using Dkv = Tiling<1, TENSOR_CORES ? 32 : 16, 1>;
 };
 
 // Classes of tiles by how many others they have.
@@ -194,15 +195,15 @@ __device__ inline void forward(const ForwardArgs& a) {
     auto step = [&](auto partial, uint32_t j) {
         constexpr bool PARTIAL = decltype(partial)::value;
         const uint32_t stage = stages + (j & 1) * STAGE;
-        const uint32_t left = tile.others - j * INNER;
+        const uint32_t left = tile.others - j * INNER, thread = again_if_crowded(threadIdx.x);
         float s[M][2 * N][4];
-        scores<PARTIAL, D, M, 2 * N>(s, q, lane_address_right<D>(stage), (left + 7) / 8);
+        scores<PARTIAL, D, M, 2 * N>(s, q, lane_address_right<D>(stage, thread), (left + 7) / 8);
         if (PARTIAL) {
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n)
 #pragma unroll
                 for (int i = 0; i < 4; ++i)
-                    if (8 * n + lane % 4 * 2 + i % 2 >= left)
+                    if (8 * n + thread % 4 * 2 + i % 2 >= left)
 #pragma unroll
                         for (int m = 0; m < M; ++m) s[m][n][i] = -INFINITY;
         }
@@ -236,7 +237,7 @@ __device__ inline void forward(const ForwardArgs& a) {
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n) as_left(p[n / 2][m], n, s[m][n]);
         }
-        accumulate<PARTIAL, D, M, N>(acc, p, lane_address<D>(stage + BYTES), (left + 15) / 16);
+        accumulate<PARTIAL, D, M, N>(acc, p, lane_address<D>(stage + BYTES, thread), (left + 15) / 16);
     };
     uint32_t j = 0;
     for (; (j + 1) * INNER <= tile.others; ++j) {
@@ -432,12 +433,12 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
     for (uint32_t j = 0; j * INNER < tile.others; ++j) {
         if ((j + 1) * INNER < tile.others) load(j + 1);
         const uint32_t stage = stages + (j & 1) * STAGE;
-        const uint32_t left = active ? tile.others - j * INNER : 0;
+        const uint32_t left = active ? tile.others - j * INNER : 0, thread = again_if_crowded(threadIdx.x);
 #pragma unroll
         for (uint32_t skip = 0; skip < INNER; skip += 16 * N) {
             if (skip >= left) break;
-            const uint32_t right = lane_address_right<D>(stage) + skip * 2 * D;
-            const uint32_t turned = lane_address<D>(stage) + skip * 2 * D;
+            const uint32_t right = lane_address_right<D>(stage, thread) + skip * 2 * D;
+            const uint32_t turned = lane_address<D>(stage, thread) + skip * 2 * D;
             uint32_t p[N][M][4], ds[N][M][4];
 #pragma unroll
             for (int n = 0; n < 2 * N; ++n) {
@@ -445,8 +446,8 @@ __device__ inline void backward_dkv(const BackwardArgs& a) {
                 scores<false, D, M, 1>(s, k, right + 16 * D * n);
                 scores<false, D, M, 1>(dp, v, right + 16 * D * n + BYTES);
                 // lse and delta of the two queries whose columns this lane has.
-                const float4 of =
-                    *reinterpret_cast<const float4*>(stats + (j & 1) * INNER + skip + 8 * n + lane % 4 * 2);
+                const float2* pair = stats + (j & 1) * INNER + skip + 8 * n + again_if_crowded(lane) % 4 * 2;
+                const float4 of = *reinterpret_cast<const float4*>(pair);
 #pragma unroll
                 for (int m = 0; m < M; ++m) {
 #pragma unroll

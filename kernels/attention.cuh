@@ -50,6 +50,15 @@ __device__ inline uint32_t again(uint32_t x) {
     return x;
 }
 
+// For sm_100 and later the compiler keeps more over such loops than there is room for.
+#if __CUDA_ARCH__ >= 1000
+constexpr bool CROWDED = true;
+#else
+constexpr bool CROWDED = false;
+#endif
+
+__device__ inline uint32_t again_if_crowded(uint32_t x) { return CROWDED ? again(x) : x; }
+
 // Starts copying ROWS rows of D columns, `stride` elements apart, into a tile; rows from `valid` on become zeros.
 template <int D, int ROWS>
 __device__ inline void load_tile(uint32_t tile, const bf16* from, uint32_t stride, uint32_t valid) {
@@ -69,16 +78,16 @@ __device__ inline void load_tile(uint32_t tile, const bf16* from, uint32_t strid
 // and, transposed, as two right operands want them. The block at row 16 i, column 16 k is at (this ^ 32 k) + 32 D i,
 // because tiles are aligned to 256 bytes and 16 rows repeat the permutation.
 template <int D>
-__device__ inline uint32_t lane_address(uint32_t tile) {
-    uint32_t lane = threadIdx.x & 31;
+__device__ inline uint32_t lane_address(uint32_t tile, uint32_t thread = threadIdx.x) {
+    uint32_t lane = thread & 31;
     return tile + swizzled<D>(lane & 15, lane >> 4);
 }
 
 // The same for blocks of 8 rows and 32 columns: the right operands of two products one after the other, not transposed.
 // The block at row 8 i, column 32 k is at (this ^ 64 k) + 16 D i.
 template <int D>
-__device__ inline uint32_t lane_address_right(uint32_t tile) {
-    uint32_t lane = threadIdx.x & 31;
+__device__ inline uint32_t lane_address_right(uint32_t tile, uint32_t thread = threadIdx.x) {
+    uint32_t lane = thread & 31;
     return tile + swizzled<D>(lane & 7, lane >> 3);
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{DeviceRun, Ptr};
 use super::driver::{Stream, check, failed};
-use super::images::{IMAGES, candidates};
+use super::images::{IMAGES, candidates, chosen_arch};
 use crate::backend::BackendError;
 use cudarc::driver::{DriverError, result, sys};
 use std::cell::RefCell;
@@ -28,6 +28,8 @@ pub struct Gpu {
     pub multiprocessors: u32,
     /// Compute capability, 80 for 8.0.
     pub capability: u32,
+    /// Architecture that the kernels in use were compiled for; 0 if there is none.
+    pub arch: u32,
     pub(super) stream: Stream,
     /// Whether to wait for each launch, so that an error names its kernel.
     sync: bool,
@@ -71,6 +73,7 @@ impl Gpu {
             workspace: Ptr::NULL,
             multiprocessors,
             capability,
+            arch: chosen_arch(capability).unwrap_or(0),
             stream: Stream::new()?,
             sync: std::env::var_os("CXR_SYNC").is_some_and(|v| v == "1"),
             modules: RefCell::default(),

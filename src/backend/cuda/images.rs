@@ -33,6 +33,12 @@ pub struct Resources {
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
+/// The architecture whose images run on a device of capability `device`, as machine code or from PTX: the newest that
+/// the device can run.
+pub(super) fn chosen_arch(device: u32) -> Option<u32> {
+    ARCHS.iter().copied().filter(|&arch| arch <= device).max()
+}
+
 /// The images of `op` to try on a device of capability `device`, best first: its cubin, then PTX.
 pub(super) fn candidates(op: &str, device: u32) -> Vec<(&'static Image, bool)> {
     let of = |image: &&Image| image.op == op && image.arch <= device;
@@ -49,4 +55,22 @@ pub(super) fn candidates(op: &str, device: u32) -> Vec<(&'static Image, bool)> {
         .into_iter()
         .chain(ptx.map(|i| (i, false)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_candidate_is_of_the_chosen_architecture() {
+        for device in 50..130 {
+            for image in IMAGES {
+                let found = candidates(image.op, device);
+                assert_eq!(found.is_empty(), chosen_arch(device).is_none());
+                for (image, _) in found {
+                    assert_eq!(Some(image.arch), chosen_arch(device));
+                }
+            }
+        }
+    }
 }

@@ -19,7 +19,7 @@ struct Tiling {
     /// Rows that a block owns.
     forward_rows: usize,
     backward_rows: usize,
-    /// Rows of the other side that it holds at a time, in each of two buffers.
+    /// Rows of the other side that it holds at a time, in each of two buffers; dkv on sm_75 half as many.
     inner: usize,
 }
 
@@ -291,6 +291,9 @@ pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError>
         grad: a.dkv,
         ..dq
     };
-    let shared = shared + 2 * t.inner * size_of::<[f32; 2]>();
+    // What an image for sm_75 is launched with fits its 64 KiB.
+    let inner = if gpu.arch < 80 { t.inner / 2 } else { t.inner };
+    let shared = (2 * t.backward_rows + 4 * inner) * i.head_dim * size_of::<bf16>()
+        + 2 * inner * size_of::<[f32; 2]>();
     launch(gpu, t.dkv, [i.heads, k_tiles], THREADS, shared, &dkv)
 }
