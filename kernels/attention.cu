@@ -109,22 +109,39 @@ __device__ inline Tile segment(const List& list, uint32_t segments, uint32_t row
     return {last, rows - last, 0, 0};
 }
 
+// Moves the place in `next` of each lane's class on by its count; returns the place before. Segments are often of one
+// class, whose atomics would follow each other: a warp has one for each class.
+__device__ inline uint32_t take(uint32_t* next, uint32_t cls, uint32_t count) {
+    const uint32_t lane = threadIdx.x % 32, peers = __match_any_sync(0xffffffffu, cls), leader = __ffs(peers) - 1;
+    uint32_t before = 0, all = 0;
+#pragma unroll
+    for (uint32_t other = 0; other < 32; ++other) {
+        const uint32_t its = __shfl_sync(0xffffffffu, count, other);
+        if (peers >> other & 1) all += its, before += other < lane ? its : 0;
+    }
+    uint32_t place = 0;
+    if (lane == leader && all > 0) place = atomicAdd(&next[cls], all);
+    return __shfl_sync(0xffffffffu, place, leader) + before;
+}
+
 __device__ inline void tiles(const TilesArgs& a) {
     __shared__ alignas(8) uint32_t next[CLASSES];
     const List list = blockIdx.x == 0 ? a.lists[0] : a.lists[1];
     uint32_t segments = rows_now(a.run, a.segments), rows = rows_now(a.run, list.rows);
     uint32_t parts = segments + (list.gaps ? 2 : 0);
+    const uint32_t lane = threadIdx.x % 32;
+    auto part = [&](uint32_t s) { return s < parts ? segment(list, segments, rows, s) : Tile{0, 0, 0, 0}; };
+    auto pieces = [&](const Tile& t) { return (t.rows + list.tile_rows - 1) / list.tile_rows; };
     if (threadIdx.x < CLASSES) next[threadIdx.x] = 0;
     __syncthreads();
-    for (uint32_t s = threadIdx.x; s < parts; s += blockDim.x) {
-        Tile t = segment(list, segments, rows, s);
-        atomicAdd(&next[cost_class(t.others)], (t.rows + list.tile_rows - 1) / list.tile_rows);
+    for (uint32_t s = threadIdx.x; s - lane < parts; s += blockDim.x) {
+        const Tile t = part(s);
+        take(next, cost_class(t.others), pieces(t));
     }
     __syncthreads();
     // Where each class begins: a sum over the classes before it, two classes a lane.
     if (threadIdx.x < 32) {
         static_assert(CLASSES == 64);
-        const uint32_t lane = threadIdx.x;
         uint2& mine = reinterpret_cast<uint2*>(next)[lane];
         const uint2 count = mine;
         uint32_t sum = count.x + count.y;
@@ -137,10 +154,9 @@ __device__ inline void tiles(const TilesArgs& a) {
         if (lane == 31) list.tiles->count = sum;
     }
     __syncthreads();
-    for (uint32_t s = threadIdx.x; s < parts; s += blockDim.x) {
-        Tile t = segment(list, segments, rows, s);
-        uint32_t count = (t.rows + list.tile_rows - 1) / list.tile_rows;
-        uint32_t at = atomicAdd(&next[cost_class(t.others)], count);
+    for (uint32_t s = threadIdx.x; s - lane < parts; s += blockDim.x) {
+        const Tile t = part(s);
+        const uint32_t count = pieces(t), at = take(next, cost_class(t.others), count);
         for (uint32_t i = 0; i < count; ++i) {
             uint32_t skip = i * list.tile_rows;
             list.tiles->tile[at + i] = {t.first + skip, min(t.rows - skip, list.tile_rows), t.other, t.others};

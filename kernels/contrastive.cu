@@ -82,7 +82,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK) contrastive_unit_f32(const C
 // Deterministic: yes
 // Called by:     ops::contrastive::cuda
 extern "C" __global__ void __launch_bounds__(BLOCK) contrastive_logits_f32(const Contrastive a) {
-    __shared__ float left[TILE][TILE + 1], right[TILE][TILE + 1];
+    // `right` lies with its columns as rows, two words apart from 16: no access has bank conflicts.
+    __shared__ float left[TILE][TILE], right[TILE][TILE + 2];
     const uint32_t images = rows_now(a.run, a.images), texts = rows_now(a.run, a.texts);
     const uint32_t x = threadIdx.x % TILE, y = threadIdx.x / TILE;
     const uint32_t i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;
@@ -91,10 +92,10 @@ extern "C" __global__ void __launch_bounds__(BLOCK) contrastive_logits_f32(const
     for (uint32_t k0 = 0; k0 < a.dim; k0 += TILE) {
         bool inside = k0 + x < a.dim;
         left[y][x] = inside && i0 + y < images ? a.unit[size_t(i0 + y) * a.dim + k0 + x] : 0.0f;
-        right[y][x] = inside && j0 + y < texts ? a.unit[size_t(a.cap_images + j0 + y) * a.dim + k0 + x] : 0.0f;
+        right[x][y] = inside && j0 + y < texts ? a.unit[size_t(a.cap_images + j0 + y) * a.dim + k0 + x] : 0.0f;
         __syncthreads();
 #pragma unroll
-        for (int k = 0; k < TILE; ++k) sum += left[y][k] * right[x][k];
+        for (int k = 0; k < TILE; ++k) sum += left[y][k] * right[k][x];
         __syncthreads();
     }
     if (i0 + y < images && j0 + x < texts)

@@ -187,7 +187,8 @@ constexpr int BATCH = 8;
 // Called by:     ops::embed::cuda::text_backward, scale_backward
 //
 // Digits from the lowest to the highest. Warp w has the w-th stretch of the list: it counts its digits, the counts
-// are summed over digits and, within one, warps, and each warp puts its elements there in order.
+// are summed over digits and, within one, warps, and each warp puts its elements there in order. Digits collide on banks
+// as they fall, so the counts are reached as rarely as can be: by one lane a digit, with one atomic.
 extern "C" __global__ void __launch_bounds__(SORT_WARPS * 32) embed_bwd_sort_u32(const EmbedBackward a) {
     __shared__ uint32_t counts[SORT_WARPS][DIGITS];
     __shared__ uint32_t sums[DIGITS / 32];
@@ -218,8 +219,7 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * 32) embed_bwd_sort_u32
             const uint2 now = next;
             next = item(k + 32);
             const uint32_t same = peers(now, k);
-            if (k < end && lane == __ffs(same) - 1) counts[warp][digit(now)] += __popc(same);
-            __syncwarp();
+            if (k < end && lane == __ffs(same) - 1) atomicAdd(&counts[warp][digit(now)], __popc(same));
         }
         __syncthreads();
         uint32_t before = 0, total = 0;
@@ -249,9 +249,10 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * 32) embed_bwd_sort_u32
             const uint2 now = next;
             next = item(k + 32);
             const uint32_t same = peers(now, k), rank = __popc(same & ((1u << lane) - 1));
-            if (k < end) out[counts[warp][digit(now)] + rank] = now;
-            __syncwarp();
-            if (k < end && rank == 0) counts[warp][digit(now)] += __popc(same);
+            uint32_t place = 0;
+            if (k < end && rank == 0) place = atomicAdd(&counts[warp][digit(now)], __popc(same));
+            place = __shfl_sync(0xffffffffu, place, __ffs(same) - 1) + rank;
+            if (k < end) out[place] = now;
             __syncwarp();
         }
         __syncthreads();

@@ -7,6 +7,9 @@ use half::bf16;
 /// Most warps of a block; each takes a row at a time.
 const WARPS: usize = 8;
 
+/// Warps of a block of forward.
+const FORWARD_WARPS: usize = 16;
+
 /// Columns of a warp at a time, and floats of its sums of them.
 const SPAN: usize = 256;
 
@@ -14,7 +17,7 @@ const SPAN: usize = 256;
 const SHARED: usize = 96 << 10;
 
 /// Blocks a multiprocessor of forward, which reads the weights once a block.
-const FORWARD_BLOCKS: usize = 3;
+const FORWARD_BLOCKS: usize = 2;
 
 /// Blocks a multiprocessor that backward works with: enough to hide memory, few enough that their partial sums
 /// weigh nothing beside the rows.
@@ -59,9 +62,9 @@ fn staged(c: usize) -> usize {
 /// See [`super::reference::forward`]; `cap` is the most rows.
 pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
     let blocks = cap
-        .div_ceil(WARPS)
+        .div_ceil(FORWARD_WARPS)
         .min(FORWARD_BLOCKS * gpu.multiprocessors as usize);
-    let (grid, block) = ([blocks as u32, 1, 1], 32 * WARPS as u32);
+    let (grid, block) = ([blocks as u32, 1, 1], 32 * FORWARD_WARPS as u32);
     let shared = 2 * staged(args.c as usize);
     if shared <= SHARED {
         let kernel = kernel("layernorm_fwd_bf16");

@@ -6,7 +6,7 @@ use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
 use half::bf16;
 
 /// Threads of a block.
-const THREADS: usize = 256;
+const THREADS: usize = 128;
 
 /// Buffers of [`forward`].
 #[derive(Clone, Copy)]
@@ -55,15 +55,18 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
         .all(|n| n.is_multiple_of(8));
     let pixels = shape.patch * shape.patch;
     // A line of a patch, but at least the two pieces that fill 32 bytes.
-    let (name, pieces, line) = match eights {
+    let (name, pieces, line, each) = match eights {
         true => (
             "patch_gather_fwd_bf16",
             pixels / 8,
             (shape.patch / 8).max(2),
+            4,
         ),
-        false => ("patch_gather_fwd_single_bf16", pixels, pixels),
+        false => ("patch_gather_fwd_single_bf16", pixels, pixels, 1),
     };
-    let tokens = (THREADS / pieces).max(1);
+    // A thread has a piece of each of so many lines; patches of a multiple of 8 have a multiple of 4 lines.
+    let threads = pieces / each;
+    let tokens = (THREADS / threads).max(1);
     let (centre, factor) = affine(shape.mean, shape.std);
     let args = Args {
         run: at.run,
@@ -89,7 +92,7 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
     };
     let grid = [
         cap.div_ceil(tokens) as u32,
-        pieces.div_ceil(THREADS) as u32,
+        threads.div_ceil(THREADS) as u32,
         1,
     ];
     gpu.launch(&kernel, grid, THREADS as u32, 0, &args)
