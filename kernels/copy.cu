@@ -88,3 +88,21 @@ extern "C" __global__ void __launch_bounds__(BLOCK) copy_zero_any(const Zero a) 
     size_t n = size_t(rows_now(a.run, a.rows)) * a.row_bytes / 2;
     for (size_t i = size_t(blockIdx.x) * BLOCK + threadIdx.x; i < n; i += size_t(gridDim.x) * BLOCK) a.dst[i] = 0;
 }
+
+constexpr int MOST_WORDS = 32;
+
+struct Words {
+    uint32_t count;
+    uint32_t words[MOST_WORDS];
+    uint32_t* dst;
+};
+
+// Computes:      dst = words
+// Shapes:        words, dst: [count]
+// Grid, Block:   1 block of 32
+// Writes:        dst
+// Deterministic: yes
+// Called by:     ops::copy::cuda::words
+extern "C" __global__ void __launch_bounds__(MOST_WORDS) copy_words_u32(const __grid_constant__ Words a) {
+    if (threadIdx.x < a.count) a.dst[threadIdx.x] = a.words[threadIdx.x];
+}

@@ -69,8 +69,8 @@ fn check(
     device: &mut dyn Backend,
     finding: &mut Finding,
 ) -> Result<(), BackendError> {
-    let want = case.run_on(reference)?;
-    let got = case.run_on(device)?;
+    let want = case.run_on(reference, 1)?;
+    let got = case.run_on(device, 1)?;
     finding.cases += 1;
     let bits =
         |run: &[Vec<f64>]| -> Vec<u64> { run.iter().flatten().map(|x| x.to_bits()).collect() };
@@ -83,7 +83,7 @@ fn check(
         }
         Err(fault) => Some(fault),
     };
-    if fault.is_none() && bits(&case.run_on(device)?) != first {
+    if fault.is_none() && bits(&case.run_on(device, 2)?) != first {
         fault = Some(format!(
             "{} gives other bits when it is repeated",
             case.shape

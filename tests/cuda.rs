@@ -317,3 +317,21 @@ fn a_fault_in_mid_run_leaves_the_last_checkpoint() {
         finished(&QUICK.run(&bench.command(run, &on("cuda", &rest))));
     }
 }
+
+/// `CXR_SYNC=1` waits for every launch, also where a graph would be made, and changes no number.
+#[test]
+fn waiting_for_every_launch_changes_nothing() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let more = ["--set", "train.steps=4", "--set", "train.val_every=0"];
+    finished(&QUICK.run(&bench.command("usual", &on("cuda", &more))));
+    let waiting = Soft {
+        env: &[("CXR_SYNC", "1")],
+        ..QUICK
+    };
+    finished(&waiting.run(&bench.command("waiting", &on("cuda", &more))));
+    let of = |run| tensors(&bench.path(&format!("{run}/last/model.safetensors")));
+    assert!(of("usual") == of("waiting"));
+}

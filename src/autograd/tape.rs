@@ -131,8 +131,10 @@ impl Node {
 }
 
 /// A program being recorded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tape {
+    /// Whether calls get scratch: not on a device that has its own.
+    scratch: bool,
     pub(super) buffers: Vec<Virtual>,
     tensors: Vec<Info>,
     nodes: Vec<Node>,
@@ -140,9 +142,15 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty program.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty program; with `scratch` for the calls, or for a device that has its own.
+    pub fn new(scratch: bool) -> Self {
+        Self {
+            scratch,
+            buffers: Vec::new(),
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            forward: Vec::new(),
+        }
     }
 
     pub(super) fn buffer(&mut self, label: &str, len: usize, usage: Usage) -> Floats {
@@ -464,7 +472,8 @@ impl Tape {
             c,
             vocab,
         };
-        self.wide("masked_ce.scratch", shape.scratch_len(), Usage::Scratch)
+        let len = if self.scratch { shape.scratch_len() } else { 0 };
+        self.wide("masked_ce.scratch", len, Usage::Scratch)
     }
 
     /// The loss of regenerated patches against the image; see [`Tape::masked_ce`] for `sums`, `scale`.

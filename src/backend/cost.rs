@@ -13,7 +13,7 @@ pub struct Cost {
 
 impl Call {
     /// The least cost at these counts, with activations of `element` bytes (2 for bf16) and `params` parameters in all.
-    /// Attention is counted with segments of equal length: the least that so many rows can take.
+    /// Attention is counted as if all segments were alike, for their lengths are not among the counts.
     pub fn cost(&self, counts: &Counts, element: usize, params: usize) -> Cost {
         let now = |rows: Rows| rows.now(counts) as f64;
         let e = element as f64;

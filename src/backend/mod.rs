@@ -135,8 +135,11 @@ pub trait Backend: Send {
     /// Whether calls are only put in line and done later, while the host does something else.
     fn asynchronous(&self) -> bool;
 
-    /// Bytes of its own memory that are free; `None` if it works in the host's.
-    fn free_bytes(&self) -> Option<u64>;
+    /// Whether it works in the scratch that calls name; if not, it has its own, see [`Backend::workspace`].
+    fn uses_scratch(&self) -> bool;
+
+    /// Bytes of its own memory that a plan may take; `None` if it works in the host's.
+    fn free_bytes(&self) -> Result<Option<u64>, BackendError>;
 
     /// Bytes a second of the device's memory; `None` if nobody states them.
     fn peak_bandwidth(&self) -> Option<f64>;

@@ -17,7 +17,7 @@ pub use flops::forward_flops;
 pub use state::Kept;
 pub use sums::LossSums;
 
-use crate::autograd::PlanError;
+use crate::autograd::{PlanError, Tape};
 use crate::backend::{
     Backend, BackendError, Call, Count, Counts, Floats, MAX_SCALES, Run, Sizes, Space, Update,
 };
@@ -43,7 +43,7 @@ pub enum ObjectiveError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A batch is larger than the plan.
-    #[error("a batch holds {found} {what}, but the plan has room for {cap}")]
+    #[error("there are {found} {what}, but the plan has room for {cap}")]
     TooLarge {
         /// What there is too much of.
         what: &'static str,
@@ -195,7 +195,7 @@ impl Objective {
         let scratch = Floats {
             space: Space::Io,
             offset: slots.len,
-            len: if stored > 0 {
+            len: if stored > 0 && device.uses_scratch() {
                 Contrast::scratch_len(&setup.model, stored)
             } else {
                 0
@@ -203,6 +203,7 @@ impl Objective {
         };
         slots.len += scratch.len;
         let program = Program::new(
+            Tape::new(device.uses_scratch()),
             &setup.model,
             &setup.loss,
             &params,
@@ -276,7 +277,7 @@ impl Objective {
     }
 
     /// Bytes that are free on the device; `None` if it works in the host's memory.
-    pub fn free_bytes(&self) -> Option<u64> {
+    pub fn free_bytes(&self) -> Result<Option<u64>, BackendError> {
         self.device.free_bytes()
     }
 
@@ -345,6 +346,13 @@ impl Objective {
     }
 
     fn step(&mut self, micro: &[&Batch], step: u64, update: bool) -> Result<(), ObjectiveError> {
+        if micro.len() > self.setup.micro_batches {
+            return Err(ObjectiveError::TooLarge {
+                what: "micro-batches",
+                found: micro.len(),
+                cap: self.setup.micro_batches,
+            });
+        }
         for batch in micro {
             self.check(batch)?;
         }
@@ -393,7 +401,7 @@ impl Objective {
         self.prepare_contrast(&[batch])?;
         self.write_scales(&[batch])?;
         self.begin(batch, 0, Some(1))?;
-        let counts = self.inputs.counts(batch, &self.setup.model);
+        let counts = self.counts(batch, 0);
         let device = &mut self.device;
         for call in self.lists.get(List::Step) {
             // Gradients that were added up many times over may have left the numbers: the update is timed all the same.
@@ -423,17 +431,22 @@ impl Objective {
             .stage(&mut *self.device, batch, &mut self.targets)
     }
 
+    /// The row counts of micro-batch `m`.
+    fn counts(&self, batch: &Batch, m: usize) -> Counts {
+        let mut counts = self.inputs.counts(batch, &self.setup.model);
+        if let Some(contrast) = &self.contrast {
+            contrast.count(batch, self.places[m], &mut counts);
+        }
+        counts
+    }
+
     /// Makes micro-batch `m` current, with dropout if a micro-step is given.
     fn begin(&mut self, batch: &Batch, m: usize, step: Option<u32>) -> Result<(), ObjectiveError> {
         if self.staged.take() != Some(address(batch)) {
             self.upload(batch)?;
         }
-        let mut counts = self.inputs.counts(batch, &self.setup.model);
-        if let Some(contrast) = &self.contrast {
-            contrast.count(batch, self.places[m], &mut counts);
-        }
         Ok(self.device.begin(&Run {
-            counts,
+            counts: self.counts(batch, m),
             step: step.unwrap_or(0),
             dropout: step.is_some(),
         })?)

@@ -25,7 +25,9 @@ pub(super) struct Program {
 impl Program {
     /// Records trunk and heads. A loss of weight 0 is recorded too: nothing is masked for it, so its calls have
     /// no rows.
+    #[allow(clippy::too_many_arguments)] // what a program is made of, each once
     pub fn new(
+        mut tape: Tape,
         cfg: &ModelConfig,
         loss: &LossConfig,
         params: &Params,
@@ -34,7 +36,6 @@ impl Program {
         pixels: Pixels,
         seed: u64,
     ) -> Result<Self, PlanError> {
-        let mut tape = Tape::new();
         let t = &mut tape;
         let mut sites = Sites::new(cfg.dropout, seed);
         let h = trunk(t, cfg, params, io, pixels, &mut sites);

@@ -333,36 +333,42 @@ impl Case {
         at
     }
 
-    /// Runs the calls on `device`; every buffer's content after them, room beyond its rows included.
+    /// Runs the calls on `device` so many `times`, each time with everything written anew, as one list: the first time a
+    /// device may only look at it, the second time make a graph of it. Returns every buffer's content after them, room
+    /// beyond its rows included.
     ///
     /// # Errors
     /// What the device says.
-    pub fn run_on(&self, device: &mut dyn Backend) -> Result<Vec<Vec<f64>>, BackendError> {
+    pub fn run_on(
+        &self,
+        device: &mut dyn Backend,
+        times: usize,
+    ) -> Result<Vec<Vec<f64>>, BackendError> {
         let mut sizes = self.sizes.clone();
         let needed = self.calls.iter().map(|call| device.workspace(call)).max();
         sizes.workspace = needed.unwrap_or(0);
         device.reserve(&sizes)?;
-        for b in &self.buffers {
-            let mut values = vec![f64::NAN; b.at.len];
-            for (value, start) in values.iter_mut().zip(&b.start) {
-                *value = stored(b.at.space, *start);
-            }
-            device.write(b.at, &values)?;
-        }
         let words: Vec<_> = self
             .words
             .iter()
             .map(|(at, list)| (*at, &list[..]))
             .collect();
         let bytes: Vec<_> = self.bytes.iter().map(|(at, b)| (*at, &b[..])).collect();
-        device.stage(&Upload {
-            words: &words,
-            bytes: &bytes,
-        })?;
-        device.begin(&self.run)?;
-        device.begin_update(&self.update)?;
-        for call in &self.calls {
-            device.run(call)?;
+        for _ in 0..times {
+            for b in &self.buffers {
+                let mut values = vec![f64::NAN; b.at.len];
+                for (value, start) in values.iter_mut().zip(&b.start) {
+                    *value = stored(b.at.space, *start);
+                }
+                device.write(b.at, &values)?;
+            }
+            device.stage(&Upload {
+                words: &words,
+                bytes: &bytes,
+            })?;
+            device.begin(&self.run)?;
+            device.begin_update(&self.update)?;
+            device.replay(0, &self.calls)?;
         }
         let mut after = Vec::new();
         for b in &self.buffers {

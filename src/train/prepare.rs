@@ -70,7 +70,7 @@ pub(super) fn prepare(
         ahead as f64 / (1 << 20) as f64
     );
     let planned_bytes = planned.memory_bytes() as u64;
-    match planned.free_bytes() {
+    match planned.free_bytes()? {
         None => fits(
             memory::available_bytes(),
             planned_bytes + ahead as u64,
@@ -78,7 +78,9 @@ pub(super) fn prepare(
         )?,
         free => {
             fits(free, planned_bytes, &table)?;
-            fits(memory::available_bytes(), ahead as u64, &table)?;
+            // One batch more lies in page-locked memory on its way.
+            let host = (ahead + planned.batch_bytes()) as u64;
+            fits(memory::available_bytes(), host, &table)?;
         }
     }
     progress.say(table.trim_end());

@@ -61,7 +61,9 @@ pub fn pace(record: &mut Record, stats: &StepStats, hyper: &Hyper, speed: &Speed
     record.number("samples_per_s", speed.samples as f64 / seconds);
     record.number("data_wait", speed.wait / seconds);
     record.number("gflops", stats.flops / seconds * 1e-9);
-    record.number("mfu", stats.flops / seconds / speed.peak_flops.max(1.0));
+    if speed.peak_flops > 0.0 {
+        record.number("mfu", stats.flops / seconds / speed.peak_flops);
+    }
     record.count("memory", memory::resident().now_bytes);
     record.number("seconds", state.seconds);
     record.count("samples", state.samples);

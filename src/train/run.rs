@@ -131,6 +131,7 @@ pub fn run(
         metrics: Metrics::open(&dir, state.step, config.run.tensorboard)?,
         peak_flops: match objective.peak_flops() {
             Some(stated) => stated,
+            None if objective.asynchronous() => 0.0,
             None => peak::cpu_flops(prepared.threads),
         },
         started: Instant::now(),
@@ -224,6 +225,7 @@ struct Run<'a> {
     started: Instant,
     /// Seconds of the parts before a resume.
     before_s: f64,
+    /// What the device is built for; 0 if unknown.
     peak_flops: f64,
     /// Step and folder of the newest checkpoint.
     saved: Option<(u64, PathBuf)>,

@@ -425,8 +425,12 @@ macro_rules! executor {
                 false
             }
 
-            fn free_bytes(&self) -> Option<u64> {
-                None
+            fn uses_scratch(&self) -> bool {
+                true
+            }
+
+            fn free_bytes(&self) -> Result<Option<u64>, BackendError> {
+                Ok(None)
             }
 
             fn peak_bandwidth(&self) -> Option<f64> {

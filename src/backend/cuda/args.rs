@@ -73,9 +73,12 @@ impl DeviceRun {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: 32-bit words without padding.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
+    /// All of it, 32-bit words without padding.
+    pub(super) fn words(&self) -> [u32; COUNTS + 2] {
+        let mut words = [0; COUNTS + 2];
+        words[..COUNTS].copy_from_slice(&self.counts);
+        words[COUNTS..].copy_from_slice(&[self.step, self.dropout]);
+        words
     }
 }
 
@@ -200,8 +203,22 @@ impl DeviceUpdate {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: twelve floats without padding.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
+    /// All of it, 32-bit words without padding.
+    pub(super) fn words(&self) -> [u32; 12] {
+        [
+            self.step_size,
+            self.beta1,
+            self.beta2,
+            self.one_minus_beta1,
+            self.one_minus_beta2,
+            self.fix2,
+            self.eps,
+            self.kept,
+            self.clip_norm,
+            self.max_loss,
+            self.max_grad_norm,
+            self.one_minus_ema_decay,
+        ]
+        .map(f32::to_bits)
     }
 }

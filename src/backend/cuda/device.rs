@@ -1,13 +1,14 @@
 //! The CUDA device: its memory, its streams, batches in and results out. What calls launch is in `launch.rs`.
 
 use super::args::{DeviceRun, DeviceUpdate, Ptr};
-use super::driver::{Block, Context};
+use super::driver::{Block, Context, check};
 use super::gpu::Gpu;
 use super::graph::Graph;
 use super::memory::{Format, Memory, bytes_offset, format};
 use super::probe;
 use super::staging::Staging;
 use crate::backend::{Backend, BackendError, Call, Floats, Run, Sizes, Space, Update, Upload};
+use crate::ops;
 use cudarc::driver::result;
 use half::bf16;
 use std::collections::HashMap;
@@ -69,6 +70,16 @@ impl Cuda {
     }
 }
 
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // Memory, modules and streams are given back only once nothing uses them any more. A device that is lost has
+        // nothing to wait for, and nothing could be done about it here.
+        if self.context.bind().is_ok() {
+            let _ = result::ctx::synchronize();
+        }
+    }
+}
+
 impl Backend for Cuda {
     fn describe(&self) -> String {
         self.name.clone()
@@ -78,13 +89,19 @@ impl Backend for Cuda {
         true
     }
 
+    fn uses_scratch(&self) -> bool {
+        false
+    }
+
     fn asynchronous(&self) -> bool {
         true
     }
 
-    fn free_bytes(&self) -> Option<u64> {
-        self.context.bind().ok()?;
-        Some(result::mem_get_info().ok()?.0 as u64)
+    fn free_bytes(&self) -> Result<Option<u64>, BackendError> {
+        self.context.bind()?;
+        let (free, _) = check("the question for free memory", result::mem_get_info())?;
+        // Kernels and graphs take some, which no plan counts.
+        Ok(Some((free - free / 32) as u64))
     }
 
     fn peak_bandwidth(&self) -> Option<f64> {
@@ -92,7 +109,7 @@ impl Backend for Cuda {
     }
 
     fn peak_flops(&self) -> Option<f64> {
-        Some(self.peak_flops)
+        (self.peak_flops > 0.0).then_some(self.peak_flops)
     }
 
     fn workspace(&self, call: &Call) -> usize {
@@ -151,16 +168,13 @@ impl Backend for Cuda {
     fn begin(&mut self, run: &Run) -> Result<(), BackendError> {
         self.context.bind()?;
         self.staging.take(&self.gpu.stream, self.memory.batch().0)?;
-        let run = DeviceRun::new(run);
-        self.gpu.stream.upload(self.run.address(), run.bytes())
+        ops::copy::cuda::words(&self.gpu, DeviceRun::new(run).words(), self.run.address())
     }
 
     fn begin_update(&mut self, update: &Update) -> Result<(), BackendError> {
         self.context.bind()?;
-        let update = DeviceUpdate::new(update);
-        self.gpu
-            .stream
-            .upload(self.update.address(), update.bytes())
+        let words = DeviceUpdate::new(update).words();
+        ops::copy::cuda::words(&self.gpu, words, self.update.address())
     }
 
     fn write(&mut self, dst: Floats, src: &[f64]) -> Result<(), BackendError> {
@@ -192,8 +206,11 @@ impl Backend for Cuda {
             let half: Vec<bf16> = src.iter().map(|x| bf16::from_f32(*x)).collect();
             let at = self.memory.half(dst).address();
             stream.upload(at, bytemuck::cast_slice(&half))?;
+            // The numbers in bf16 go at the end of this block.
+            stream.synchronize("a copy to the device")?;
         }
-        Ok(())
+        // The caller may do what it likes with its numbers.
+        stream.synchronize("a copy to the device")
     }
 
     fn read_f32(&mut self, src: Floats, dst: &mut [f32]) -> Result<(), BackendError> {
@@ -230,6 +247,10 @@ impl Backend for Cuda {
 
     fn replay(&mut self, number: usize, calls: &[Call]) -> Result<(), BackendError> {
         self.context.bind()?;
+        // A capture has nothing to wait for, so there is no graph where each launch is waited for.
+        if self.gpu.sync {
+            return calls.iter().try_for_each(|call| self.launch(call));
+        }
         match self.graphs.get(&number) {
             Some(Some(graph)) => graph.launch(&self.gpu.stream),
             Some(None) => {

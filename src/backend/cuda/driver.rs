@@ -41,6 +41,9 @@ pub fn failed(during: &str, error: DriverError) -> BackendError {
         | R::CUDA_ERROR_UNKNOWN => {
             "the device does not answer any more; checkpoints are intact: look at it with nvidia-smi, then start again with --resume auto"
         }
+        R::CUDA_ERROR_OUT_OF_MEMORY => {
+            "lower train.batch_tokens, choose a smaller model preset, or free the device of other processes"
+        }
         _ => "`cxr-engine doctor` says what this machine has; --device cpu runs everywhere",
     };
     BackendError::Device {
@@ -63,9 +66,17 @@ unsafe impl Send for Context {}
 impl Context {
     pub fn new(device: sys::CUdevice) -> Result<Self, BackendError> {
         // SAFETY: the device was found by the driver.
-        let raw = check("the opening of the device", unsafe {
-            result::primary_ctx::retain(device)
-        })?;
+        let raw = match unsafe { result::primary_ctx::retain(device) } {
+            Ok(raw) => raw,
+            Err(DriverError(sys::CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE)) => {
+                return Err(BackendError::Unavailable {
+                    reason: "the CUDA device is in use by another process, or not for this one"
+                        .into(),
+                    hint: "look at nvidia-smi, or take another device with --device cuda:N",
+                });
+            }
+            Err(error) => return Err(failed("the opening of the device", error)),
+        };
         let context = Self { device, raw };
         context.bind()?;
         Ok(context)
@@ -116,9 +127,13 @@ impl Block {
         };
         let block = Self { address, bytes };
         // SAFETY: the block has so many bytes.
-        check(what, unsafe {
-            result::memset_d8_sync(address, 0, bytes.max(256))
-        })?;
+        let zeroed = unsafe { result::memset_d8_sync(address, 0, bytes.max(256)) };
+        check(&format!("the zeroing of {what}"), zeroed)?;
+        // The fill is in a stream of the driver's own, which the engine's streams do not wait for.
+        check(
+            &format!("the zeroing of {what}"),
+            result::ctx::synchronize(),
+        )?;
         Ok(block)
     }
 
@@ -154,7 +169,8 @@ impl Pinned {
     /// Allocates `bytes` of zeros.
     pub fn new(bytes: usize, what: &str) -> Result<Self, BackendError> {
         // SAFETY: a context is current.
-        let start = check(what, unsafe { result::malloc_host(bytes.max(64), 0) })?.cast::<u8>();
+        let start = unsafe { result::malloc_host(bytes.max(64), 0) };
+        let start = check(&format!("the allocation of {what}"), start)?.cast::<u8>();
         // SAFETY: so many bytes were allocated.
         unsafe { start.write_bytes(0, bytes.max(64)) };
         Ok(Self { start, bytes })

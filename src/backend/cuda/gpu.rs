@@ -32,7 +32,7 @@ pub struct Gpu {
     pub arch: u32,
     pub(super) stream: Stream,
     /// Whether to wait for each launch, so that an error names its kernel.
-    sync: bool,
+    pub(super) sync: bool,
     modules: RefCell<HashMap<&'static str, Module>>,
     functions: RefCell<HashMap<Kernel, Function>>,
 }

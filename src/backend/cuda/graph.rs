@@ -28,7 +28,13 @@ impl Graph {
         // The capture is ended in any case: a stream left in it refuses everything.
         // SAFETY: begun above.
         let graph = unsafe { result::stream::end_capture(stream.raw()) };
-        recorded?;
+        if let Err(error) = recorded {
+            if let Ok(graph) = graph {
+                // SAFETY: destroyed once.
+                let _ = unsafe { result::graph::destroy(graph) };
+            }
+            return Err(error);
+        }
         let graph = check("the end of a graph", graph)?;
         let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY;
         // SAFETY: the graph was just made.

@@ -17,7 +17,8 @@ pub struct Found {
     pub multiprocessors: u32,
     /// Bytes of memory.
     pub memory_bytes: usize,
-    /// bf16 operations a second of its tensor cores with f32 sums, at its highest clock.
+    /// bf16 operations a second of its tensor cores with f32 sums, at its highest clock; 0 where the driver does not
+    /// tell.
     pub peak_flops: f64,
     /// Bytes a second of its memory; 0 where the driver does not tell.
     pub peak_bandwidth: f64,
@@ -35,6 +36,13 @@ const OLDEST: u32 = 75;
 /// # Errors
 /// [`BackendError::Unavailable`] with the reason and what to do: no kernels in the binary, no driver, no device.
 pub fn probe() -> Result<(i32, Vec<Found>), BackendError> {
+    let (version, count) = start()?;
+    let found: Result<Vec<_>, _> = (0..count).map(describe).collect();
+    Ok((version, found?))
+}
+
+/// Starts the driver: its version and how many devices there are, one at least.
+fn start() -> Result<(i32, i32), BackendError> {
     let no = |reason: String, hint| Err(BackendError::Unavailable { reason, hint });
     if NVCC.is_none() || IMAGES.is_empty() {
         return no(
@@ -64,28 +72,24 @@ pub fn probe() -> Result<(i32, Vec<Found>), BackendError> {
     let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) };
     super::driver::check("the question for the driver's version", asked.result())?;
     let count = super::driver::check("the count of devices", result::device::get_count())?;
-    let mut found = Vec::new();
-    for ordinal in 0..count {
-        found.push(describe(ordinal)?);
-    }
-    if found.is_empty() {
+    if count == 0 {
         return no(NO_DEVICE.into(), LOOK);
     }
-    Ok((version, found))
+    Ok((version, count))
 }
 
 /// The device of that number.
 pub(super) fn device(ordinal: usize) -> Result<Found, BackendError> {
-    let (_, devices) = probe()?;
-    let count = devices.len();
-    let Some(found) = devices.into_iter().nth(ordinal) else {
+    let (_, count) = start()?;
+    if ordinal >= count as usize {
         return Err(BackendError::Unavailable {
             reason: format!(
                 "there is no CUDA device {ordinal}: this machine has {count}, counted from 0"
             ),
             hint: "`cxr-engine doctor` lists them",
         });
-    };
+    }
+    let found = describe(ordinal as i32)?;
     if found.capability < OLDEST {
         return Err(BackendError::Unavailable {
             reason: format!(
@@ -111,7 +115,7 @@ fn describe(ordinal: i32) -> Result<Found, BackendError> {
     let major = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
-    let kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+    let kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE).unwrap_or(0);
     let capability = (10 * major + minor) as u32;
     let memory_kilohertz = attribute(A::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).unwrap_or(0);
     let bus_bits = attribute(A::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).unwrap_or(0);

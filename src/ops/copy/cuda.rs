@@ -98,3 +98,38 @@ pub(crate) fn zero(
     let grid = grid(gpu, rows.cap() * c * element / 2);
     gpu.launch(&kernel("copy_zero_any"), grid, BLOCK as u32, 0, &args)
 }
+
+/// Words that [`words`] writes at most.
+const MOST_WORDS: usize = 32;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Words {
+    count: u32,
+    words: [u32; MOST_WORDS],
+    dst: u64,
+}
+
+/// Writes a few words to the device address `dst`. They travel as the kernel's parameter, which the driver copies at
+/// the launch: nothing of the host's has to stay.
+pub(crate) fn words<const N: usize>(
+    gpu: &Gpu,
+    words: [u32; N],
+    dst: u64,
+) -> Result<(), BackendError> {
+    const { assert!(N <= MOST_WORDS) };
+    let mut all = [0; MOST_WORDS];
+    all[..N].copy_from_slice(&words);
+    let args = Words {
+        count: N as u32,
+        words: all,
+        dst,
+    };
+    gpu.launch(
+        &kernel("copy_words_u32"),
+        [1, 1, 1],
+        MOST_WORDS as u32,
+        0,
+        &args,
+    )
+}
