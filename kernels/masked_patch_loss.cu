@@ -5,6 +5,7 @@
 constexpr int THREADS = 128;
 // Pieces of a thread whose pixels stay in registers between the patch's statistics and their use.
 constexpr int HELD = 4;
+constexpr int MOST_RUN = 4;
 // Added to a patch's variance.
 constexpr float EPS = 1e-6f;
 
@@ -21,6 +22,8 @@ struct MaskedPatch {
     uint32_t loss;
     // Whether the targets are normalised by their patch.
     uint32_t norm;
+    // Neighbouring patches that a block takes at a time, at most MOST_RUN: they share one look at the lists.
+    uint32_t run_length;
     const bf16* pred;
     const uint8_t* images;
     const uint32_t* img;
@@ -70,10 +73,13 @@ __device__ inline void differences(const MaskedPatch& a, Each each) {
     __shared__ uint64_t shared[THREADS / 32];
     const uint32_t rows = rows_now(a.run, a.rows), side = a.side, patch = a.patch, grid = side / patch;
     const uint32_t pixels = patch * patch, pieces = pixels / N, across = patch / N;
-    for (uint32_t h = blockIdx.x; h < rows; h += gridDim.x) {
-        const uint32_t cell = a.cell[h];
-        const uint8_t* corner =
-            a.images + (size_t(a.img[h]) * side + cell / grid * patch) * side + cell % grid * patch;
+    const uint32_t lane = threadIdx.x & 31, step = gridDim.x * a.run_length;
+    // Every warp looks up the patches of the run, a lane each.
+    uint32_t cells = 0, imgs = 0;
+    for (uint32_t h = blockIdx.x * a.run_length, nth = 0; h < rows;) {
+        if (nth == 0 && lane < a.run_length && h + lane < rows) cells = a.cell[h + lane], imgs = a.img[h + lane];
+        const uint32_t cell = __shfl_sync(0xffffffffu, cells, nth), img = __shfl_sync(0xffffffffu, imgs, nth);
+        const uint8_t* corner = a.images + (size_t(img) * side + cell / grid * patch) * side + cell % grid * patch;
         auto load = [&](Pixels<N>& p, uint32_t piece) {
             p.load(corner + size_t(piece / across) * side + piece % across * N);
         };
@@ -132,6 +138,8 @@ __device__ inline void differences(const MaskedPatch& a, Each each) {
             load(p, piece);
             use(p, piece);
         }
+        ++nth, ++h;
+        if (nth == a.run_length) h += step - a.run_length, nth = 0;
     }
 }
 
@@ -183,7 +191,8 @@ __device__ inline void backward(const MaskedPatch& a) {
 // Computes:      sums over a block's patches: the loss, the pixels of all patches (block 0), |pred - target|
 // Shapes:        pred: [rows, patch * patch] bf16; images: [N, side, side] u8; img, cell: [rows] u32;
 //                partial: [3, gridDim.x] f32
-// Grid, Block:   as many blocks of 32, 64 or 128 threads as the launcher has partial sums for, a patch at a time each
+// Grid, Block:   as many blocks of 32, 64 or 128 threads as the launcher has partial sums for, a run of patches at a
+//                time each
 // Shared memory: 160 bytes
 // Alignment:     side and patch are multiples of 8: 16-byte accesses of pred, 8 pixels with each
 // Aliasing:      none

@@ -34,7 +34,11 @@ pub fn case(draw: &mut Draw) -> Case {
         target: draw.pick(&[Target::Pixels, Target::PatchNorm]),
     };
     let most = (60_000 / shape.pixels()).clamp(2, 100);
-    let (rows, images) = (draw.rows(most), 1 + draw.below(3));
+    let (mut rows, images) = (draw.rows(most), 1 + draw.below(3));
+    // Small patches also by the hundreds: a device may then take several at a time.
+    if patch == 8 || patch == 4 {
+        rows += draw.below(2200);
+    }
     let mut case = Case::new(format!("{rows} of {shape:?}"));
     let hidden = case.rows(Count::Hidden(0), rows);
     let image_count = case.rows(Count::Images, images);

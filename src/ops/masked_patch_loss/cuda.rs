@@ -10,6 +10,12 @@ use half::bf16;
 /// Most threads of a block.
 const THREADS: usize = 128;
 
+/// Most patches that a block takes at a time.
+const MOST_RUN: usize = 4;
+
+/// Threads a multiprocessor that keep its memory busy.
+const BUSY: usize = 128;
+
 /// Threads a multiprocessor that forward sums with.
 const RESIDENT: usize = 1024;
 
@@ -41,6 +47,7 @@ struct Args {
     factor: f32,
     loss: u32,
     norm: u32,
+    run_length: u32,
     pred: Ptr<bf16>,
     images: Ptr<u8>,
     img: Ptr<u32>,
@@ -65,6 +72,7 @@ fn args(shape: Shape, at: &Inputs) -> Args {
             Loss::SmoothL1 => 2,
         },
         norm: u32::from(shape.target == Target::PatchNorm),
+        run_length: 1,
         pred: at.pred,
         images: at.images,
         img: at.img,
@@ -80,12 +88,17 @@ fn eights(shape: Shape) -> bool {
     shape.side.is_multiple_of(8) && shape.patch.is_multiple_of(8)
 }
 
-/// Threads of a block, which does a patch at a time, and blocks.
-fn launch_size(multiprocessors: u32, cap: usize, shape: Shape) -> (usize, usize) {
+/// Threads of a block, which does a patch at a time, blocks, and patches of a run.
+fn launch_size(multiprocessors: u32, cap: usize, shape: Shape) -> (usize, usize, usize) {
     let pieces = shape.pixels() / if eights(shape) { 8 } else { 1 };
     let threads = pieces.next_power_of_two().clamp(32, THREADS);
-    let blocks = cap.clamp(1, RESIDENT / threads * multiprocessors as usize);
-    (threads, blocks)
+    // Longer runs save lookups and partial sums, where enough blocks are left to hide the memory's latency.
+    let busy = BUSY / threads * multiprocessors as usize;
+    let run = (cap / busy).clamp(1, MOST_RUN);
+    let blocks = cap
+        .div_ceil(run)
+        .clamp(1, RESIDENT / threads * multiprocessors as usize);
+    (threads, blocks, run)
 }
 
 fn launch(
@@ -95,12 +108,16 @@ fn launch(
     [eight, single]: [&'static str; 2],
     args: &Args,
 ) -> Result<(), BackendError> {
-    let (threads, blocks) = launch_size(gpu.multiprocessors, cap, shape);
+    let (threads, blocks, run) = launch_size(gpu.multiprocessors, cap, shape);
+    let args = Args {
+        run_length: run as u32,
+        ..*args
+    };
     let kernel = Kernel {
         op: "masked_patch_loss",
         name: if eights(shape) { eight } else { single },
     };
-    gpu.launch(&kernel, [blocks as u32, 1, 1], threads as u32, 0, args)
+    gpu.launch(&kernel, [blocks as u32, 1, 1], threads as u32, 0, &args)
 }
 
 /// Bytes of workspace for at most `cap` rows.
@@ -125,7 +142,7 @@ pub fn forward(
         "masked_patch_loss_fwd_single_bf16",
     ];
     launch(gpu, cap, shape, names, &args)?;
-    let (_, blocks) = launch_size(gpu.multiprocessors, cap, shape);
+    let (_, blocks, _) = launch_size(gpu.multiprocessors, cap, shape);
     sums::finish(gpu, blocks, args.partial, sums)
 }
 
