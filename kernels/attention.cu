@@ -124,6 +124,13 @@ __device__ inline uint32_t take(uint32_t* next, uint32_t cls, uint32_t count) {
     return __shfl_sync(0xffffffffu, place, leader) + before;
 }
 
+// Blocks of tiles() for each multiprocessor; 0 leaves it to the compiler, which wants so many on sm_86 and sm_89 that it spills.
+#if __CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 890
+constexpr int TILES_BLOCKS = 1;
+#else
+constexpr int TILES_BLOCKS = 0;
+#endif
+
 __device__ inline void tiles(const TilesArgs& a) {
     __shared__ alignas(8) uint32_t next[CLASSES];
     const List list = blockIdx.x == 0 ? a.lists[0] : a.lists[1];
@@ -509,7 +516,7 @@ using namespace attention;
 // Writes:        tiles
 // Deterministic: but for the order of tiles with as many others, on which no result depends
 // Called by:     ops::attention::cuda::{forward, backward}
-extern "C" __global__ void __launch_bounds__(256) attention_tiles(const TilesArgs a) { tiles(a); }
+extern "C" __global__ void __launch_bounds__(256, TILES_BLOCKS) attention_tiles(const TilesArgs a) { tiles(a); }
 
 // Computes:      out = softmax(scale q k^T) v of each segment and head; lse = log of the sum of exponentiated scores
 // Shapes:        q, out: [q_rows, C] bf16; kv: [k_rows, 2C] bf16, keys then values; lse: [q_rows, heads] f32

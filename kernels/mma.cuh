@@ -1,7 +1,7 @@
 // Wrappers of the instructions that feed the tensor cores: cp.async, ldmatrix, mma.sync.
 //
 // sm_75 has neither cp.async nor products of bf16. There a copy is done at once, which is one of the ways cp.async may do
-// it, and a product is made of shuffles and f32 arithmetic: correct, and some ten times slower than tensor cores.
+// it, and a product is made of shuffles and f32 arithmetic: correct, and many times slower than tensor cores.
 #pragma once
 
 #include "common.cuh"
