@@ -122,6 +122,18 @@ fn note_access(l: &mut Lower, space: Space, bytes: u32, ordered: bool) {
     l.kernel.meetings |= ordered;
 }
 
+/// The two operands of a load or store; with a hint for the cache there is a third.
+fn operands<'a>(
+    l: &Lower,
+    op: &mut Opcode,
+    i: &'a Instruction,
+) -> Result<(&'a Operand, &'a Operand)> {
+    match (cache_hint(op), &i.operands[..]) {
+        (false, [to, from]) | (true, [to, from, _]) => Ok((to, from)),
+        _ => Err(l.unknown(i)),
+    }
+}
+
 fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
@@ -129,10 +141,7 @@ fn load(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
         op.flag("nc");
     }
     let (n, ty) = elements_of(l, op, i)?;
-    let (to, from) = match (cache_hint(op), &i.operands[..]) {
-        (false, [to, from]) | (true, [to, from, _]) => (to, from),
-        _ => return Err(l.unknown(i)),
-    };
+    let (to, from) = operands(l, op, i)?;
     let elements: Vec<Operand> = l.elements(to).into_iter().cloned().collect();
     if elements.len() != n {
         return Err(l.error(format!(
@@ -249,10 +258,7 @@ fn store(l: &mut Lower, op: &mut Opcode, i: &Instruction) -> Result<()> {
     let ordered = modifiers(op);
     let space = space(op);
     let (n, ty) = elements_of(l, op, i)?;
-    let (to, from) = match (cache_hint(op), &i.operands[..]) {
-        (false, [to, from]) | (true, [to, from, _]) => (to, from),
-        _ => return Err(l.unknown(i)),
-    };
+    let (to, from) = operands(l, op, i)?;
     let elements: Vec<Operand> = l.elements(from).into_iter().cloned().collect();
     if elements.len() != n {
         return Err(l.error(format!(
