@@ -273,6 +273,17 @@ __device__ inline void multiply(Accumulator<T>& c, Operand a, Operand b, const E
     __syncthreads();
 }
 
+// C = A B of the block's tile along all of `k`, for an empty Accumulator; false if there is no tile left for it.
+template <class T, Along ALONG_A, Along ALONG_B, Fetch FETCH>
+__device__ inline bool product(Accumulator<T>& c, Extent& e, Operand a, Operand b, uint32_t m, uint32_t n, uint32_t k,
+                               const void* shared) {
+    if (!place_block<T>(e, m, n)) return false;
+    e.k0 = 0;
+    e.k1 = k;
+    multiply<T, ALONG_A, ALONG_B, FETCH>(c, a, b, e, shared);
+    return true;
+}
+
 // The sums of A along k, by the lanes that hold them: store(row of the warp's part, sum).
 template <class T, class Store>
 __device__ inline void finish_sums(const Accumulator<T>& c, Store store) {

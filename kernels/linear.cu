@@ -91,11 +91,9 @@ struct FinishForward {
 template <class T, Fetch FETCH>
 __device__ inline void forward(const LinearForward& a) {
     Extent e;
-    if (!place_block<T>(e, rows_now(a.run, a.rows), a.n)) return;
-    e.k0 = 0;
-    e.k1 = a.k;
     Accumulator<T> c;
-    multiply<T, Along::K, Along::K, FETCH>(c, {a.x, a.k}, {a.w, a.k}, e, shared);
+    const uint32_t rows = rows_now(a.run, a.rows);
+    if (!product<T, Along::K, Along::K, FETCH>(c, e, {a.x, a.k}, {a.w, a.k}, rows, a.n, a.k, shared)) return;
     FinishForward out(a);
     finish<T, 8>(c, e, shared, out);
 }
@@ -209,11 +207,10 @@ struct FinishDx {
 template <class T, Fetch FETCH>
 __device__ inline void backward_dx(const LinearDx& a) {
     Extent e;
-    if (!place_block<T>(e, rows_now(a.run, a.rows), a.k)) return;
-    e.k0 = 0;
-    e.k1 = a.n;
     Accumulator<T> c;
-    multiply<T, Along::K, Along::Outer, FETCH>(c, {upstream(a.run, a.up), a.n}, {a.w, a.k}, e, shared);
+    const uint32_t rows = rows_now(a.run, a.rows);
+    const Operand du = {upstream(a.run, a.up), a.n};
+    if (!product<T, Along::K, Along::Outer, FETCH>(c, e, du, {a.w, a.k}, rows, a.k, a.n, shared)) return;
     FinishDx out(a);
     finish<T, 8>(c, e, shared, out);
 }

@@ -49,11 +49,9 @@ struct MaskedCeForward {
 template <class T, Fetch FETCH>
 __device__ inline void forward(const MaskedCeForward& a) {
     Extent e;
-    if (!place_block<T>(e, rows_now(a.run, a.rows), a.vocab)) return;
-    e.k0 = 0;
-    e.k1 = a.c;
     Accumulator<T> c;
-    multiply<T, Along::K, Along::K, FETCH>(c, {a.h, a.c}, {a.word, a.c}, e, shared);
+    const uint32_t rows = rows_now(a.run, a.rows);
+    if (!product<T, Along::K, Along::K, FETCH>(c, e, {a.h, a.c}, {a.word, a.c}, rows, a.vocab, a.c, shared)) return;
 
     // A lane holds columns 2t, 2t + 1 of every 8, of rows g and g + 8 of every 16; 4 lanes share a row.
     uint32_t lane = threadIdx.x & 31;
@@ -147,14 +145,14 @@ struct MaskedCeForwardRows {
     const uint32_t* piece;
     const float* at_label;
     float* lse;
-    // [2, blocks]: sums of lse - logit[label], numbers of rows whose first largest logit is the label's.
+    // [3, blocks]: sums of lse - logit[label], all rows (block 0), rows whose first largest logit is the label's.
     float* part;
     Rows rows;
     uint32_t strips, row_stride;
 };
 
 // Computes   lse; of each 32 rows, the sum of lse - logit[label] and the number of rows whose argmax is the label
-// Shapes     as masked_ce_fwd; lse [rows], part [2, blocks] f32
+// Shapes     as masked_ce_fwd; lse [rows], part [3, blocks] f32
 // Grid       rows / 32; Block 512: a lane a row, a warp every 16th strip; Shared memory 6144 (static)
 // Alignment  none
 // Aliasing   none
@@ -168,7 +166,6 @@ extern "C" __global__ void __launch_bounds__(512)
     __shared__ uint32_t piece[WARPS][32];
     uint32_t rows = rows_now(a.run, a.rows), warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     uint32_t row = blockIdx.x * 32 + lane;
-    if (blockIdx.x * 32 >= rows) return;
     Peak mine = {-INFINITY, 0.0f, 0xffffffffu};
     if (row < rows) {
 #pragma unroll 4
@@ -197,43 +194,8 @@ extern "C" __global__ void __launch_bounds__(512)
     hit = warp_sum(hit);
     if (lane == 0) {
         a.part[blockIdx.x] = loss;
-        a.part[gridDim.x + blockIdx.x] = hit;
-    }
-}
-
-// Mirrors ops::masked_ce::cuda::Sums.
-struct MaskedCeForwardSums {
-    const Run* run;
-    // [2, parts]
-    const float* part;
-    float* sums;
-    Rows rows;
-    uint32_t parts;
-};
-
-// Computes   sums = {sum of lse - logit[label], rows, rows whose argmax is the label}
-// Shapes     part [2, parts], sums [3] f32
-// Grid       1; Block 256; Shared memory 128 (static)
-// Alignment  none
-// Aliasing   none
-// Writes     sums
-// Deterministic: yes
-// Called by  ops::masked_ce::cuda::forward
-extern "C" __global__ void __launch_bounds__(256)
-    masked_ce_fwd_sums_f32(const __grid_constant__ MaskedCeForwardSums a) {
-    __shared__ float scratch[32];
-    uint32_t rows = rows_now(a.run, a.rows), parts = (rows + 31) / 32;
-    float loss = 0.0f, hits = 0.0f;
-    for (uint32_t i = threadIdx.x; i < parts; i += blockDim.x) {
-        loss += a.part[i];
-        hits += a.part[a.parts + i];
-    }
-    loss = block_sum(loss, scratch);
-    hits = block_sum(hits, scratch);
-    if (threadIdx.x == 0) {
-        a.sums[0] = loss;
-        a.sums[1] = float(rows);
-        a.sums[2] = hits;
+        a.part[gridDim.x + blockIdx.x] = blockIdx.x == 0 ? float(rows) : 0.0f;
+        a.part[2 * gridDim.x + blockIdx.x] = hit;
     }
 }
 
@@ -280,11 +242,9 @@ struct FinishDlogit {
 template <class T, Fetch FETCH>
 __device__ inline void dlogit(const MaskedCeDlogit& a) {
     Extent e;
-    if (!place_block<T>(e, rows_now(a.run, a.rows), a.pieces)) return;
-    e.k0 = 0;
-    e.k1 = a.c;
     Accumulator<T> c;
-    multiply<T, Along::K, Along::K, FETCH>(c, {a.h, a.c}, {a.word, a.c}, e, shared);
+    const uint32_t rows = rows_now(a.run, a.rows);
+    if (!product<T, Along::K, Along::K, FETCH>(c, e, {a.h, a.c}, {a.word, a.c}, rows, a.pieces, a.c, shared)) return;
     FinishDlogit out(a);
     finish<T, 8>(c, e, shared, out);
 }

@@ -5,7 +5,6 @@
 constexpr int THREADS = 128;
 // Pieces of a thread whose pixels stay in registers between the patch's statistics and their use.
 constexpr int HELD = 4;
-constexpr int MOST_RUN = 4;
 // Added to a patch's variance.
 constexpr float EPS = 1e-6f;
 
@@ -22,7 +21,7 @@ struct MaskedPatch {
     uint32_t loss;
     // Whether the targets are normalised by their patch.
     uint32_t norm;
-    // Neighbouring patches that a block takes at a time, at most MOST_RUN: they share one look at the lists.
+    // Neighbouring patches that a block takes at a time, at most 32: they share one look at the lists.
     uint32_t run_length;
     const bf16* pred;
     const uint8_t* images;

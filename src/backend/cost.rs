@@ -59,15 +59,8 @@ impl Call {
                 heads,
                 head_dim,
                 ..
-            } => {
-                let (q, k, c) = (now(q_rows), now(k_rows), (heads * head_dim) as f64);
-                let pairs = q * k / now(segments).max(1.0);
-                cost(
-                    4.0 * c * pairs,
-                    e * c * (2.0 * q + 2.0 * k) + 4.0 * q * heads as f64,
-                )
             }
-            Call::AttentionBackward {
+            | Call::AttentionBackward {
                 q_rows,
                 k_rows,
                 segments,
@@ -75,12 +68,15 @@ impl Call {
                 head_dim,
                 ..
             } => {
+                // Products over all pairs of rows, and matrices of each side.
+                let (products, sides) = match self {
+                    Call::AttentionForward { .. } => (2.0, 2.0),
+                    _ => (5.0, 4.0),
+                };
                 let (q, k, c) = (now(q_rows), now(k_rows), (heads * head_dim) as f64);
                 let pairs = q * k / now(segments).max(1.0);
-                cost(
-                    10.0 * c * pairs,
-                    e * c * (4.0 * q + 4.0 * k) + 4.0 * q * heads as f64,
-                )
+                let bytes = e * c * sides * (q + k) + 4.0 * q * heads as f64;
+                cost(2.0 * products * c * pairs, bytes)
             }
             Call::LayernormForward { rows, c, .. } => {
                 cost(0.0, now(rows) * (2.0 * c as f64 * e + 8.0))

@@ -202,14 +202,13 @@ impl Backend for Cuda {
             let at = self.memory.single(dst).address();
             stream.upload(at, bytemuck::cast_slice(src))?;
         }
+        let mut half: Vec<bf16> = Vec::new();
         if matches!(dst.space, Space::Arena | Space::Params) {
-            let half: Vec<bf16> = src.iter().map(|x| bf16::from_f32(*x)).collect();
+            half.extend(src.iter().map(|x| bf16::from_f32(*x)));
             let at = self.memory.half(dst).address();
             stream.upload(at, bytemuck::cast_slice(&half))?;
-            // The numbers in bf16 go at the end of this block.
-            stream.synchronize("a copy to the device")?;
         }
-        // The caller may do what it likes with its numbers.
+        // The numbers are the caller's again, and those in bf16 go.
         stream.synchronize("a copy to the device")
     }
 

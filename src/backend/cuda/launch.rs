@@ -128,21 +128,8 @@ impl Cuda {
                 k_seg,
                 out,
                 lse,
-            } => {
-                let inputs = ops::attention::cuda::Inputs {
-                    heads,
-                    head_dim,
-                    q_rows,
-                    k_rows,
-                    segments,
-                    q: m.half(q),
-                    kv: m.half(kv),
-                    q_seg: m.words(q_seg),
-                    k_seg: m.words(k_seg),
-                };
-                ops::attention::cuda::forward(gpu, &inputs, m.half(out), m.single(lse))
             }
-            Call::AttentionBackward {
+            | Call::AttentionBackward {
                 q_rows,
                 k_rows,
                 segments,
@@ -154,9 +141,7 @@ impl Cuda {
                 k_seg,
                 out,
                 lse,
-                dout,
-                dq,
-                dkv,
+                ..
             } => {
                 let inputs = ops::attention::cuda::Inputs {
                     heads,
@@ -169,14 +154,19 @@ impl Cuda {
                     q_seg: m.words(q_seg),
                     k_seg: m.words(k_seg),
                 };
-                let args = ops::attention::cuda::Backward {
-                    out: m.half(out),
-                    lse: m.single(lse),
-                    dout: m.half(dout),
-                    dq: m.half(dq),
-                    dkv: m.half(dkv),
-                };
-                ops::attention::cuda::backward(gpu, &inputs, &args)
+                let (out, lse) = (m.half(out), m.single(lse));
+                if let Call::AttentionBackward { dout, dq, dkv, .. } = *call {
+                    let args = ops::attention::cuda::Backward {
+                        out,
+                        lse,
+                        dout: m.half(dout),
+                        dq: m.half(dq),
+                        dkv: m.half(dkv),
+                    };
+                    ops::attention::cuda::backward(gpu, &inputs, &args)
+                } else {
+                    ops::attention::cuda::forward(gpu, &inputs, out, lse)
+                }
             }
             Call::LayernormForward {
                 rows,

@@ -5,6 +5,7 @@ use crate::backend::cuda::gemm::{
     Carve, Cut, Product, Size, Tile, WeightGradient, aligned, product, sum_parts,
 };
 use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::ops::sums;
 use half::bf16;
 
 const FORWARD: Product = product!("masked_ce", "masked_ce_fwd");
@@ -59,16 +60,6 @@ struct JoinRows {
     row_stride: u32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Sums {
-    run: Ptr<DeviceRun>,
-    part: Ptr<f32>,
-    sums: Ptr<f32>,
-    rows: Rows,
-    parts: u32,
-}
-
 /// What [`forward`] is given.
 #[derive(Clone, Copy)]
 pub struct Forward {
@@ -116,7 +107,7 @@ impl Strips {
             sum: carve.take(strips * row_stride),
             piece: carve.take(strips * row_stride),
             at_label: carve.take(cap),
-            part: carve.take(2 * cap.div_ceil(JOINED)),
+            part: carve.take(3 * cap.div_ceil(JOINED)),
             row_stride,
             strips,
             bytes: carve.used(),
@@ -187,14 +178,7 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError
         0,
         &join,
     )?;
-    let sums = Sums {
-        run,
-        part: work.part,
-        sums,
-        rows,
-        parts,
-    };
-    gpu.launch(&kernel("masked_ce_fwd_sums_f32"), [1, 1, 1], 256, 0, &sums)
+    sums::finish(gpu, parts as usize, work.part, sums)
 }
 
 #[repr(C)]
