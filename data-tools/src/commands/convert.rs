@@ -2,11 +2,11 @@
 
 use super::{Context, Failure, Outcome};
 use crate::convert::ids;
-use crate::convert::manifest::{self, Manifest};
-use crate::convert::nih14::{self, Nih14};
+use crate::convert::manifest::Manifest;
+use crate::convert::nih14::Nih14;
 use crate::convert::openi::Openi;
 use crate::convert::pipeline::{Options, convert};
-use crate::convert::plan::Vocabulary;
+use crate::convert::plan::{LabelPolicy, Uncertain, Unmentioned, Views, Vocabulary};
 use crate::convert::problems::MaxErrors;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
@@ -25,57 +25,21 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum SourceArgs {
-    /// Any data set, as a CSV file or JSON lines with the columns id, image, text, labels, patient, study, source, split
-    Manifest {
-        /// The list of records
-        #[arg(long)]
-        manifest: PathBuf,
-        /// Folder that image paths are relative to [default: the manifest's]
-        #[arg(long)]
-        images: Option<PathBuf>,
-        /// Reads a column under another name, or several joined by +: patient=group, text=findings+impression
-        #[arg(long = "column", value_name = "OURS=THEIRS", value_parser = manifest::parse_column)]
-        columns: Vec<(String, String)>,
-        /// Takes only rows with one of these values in a column: view=PA,AP
-        #[arg(long = "only", value_name = "COLUMN=VALUE,..", value_parser = manifest::parse_only)]
-        only: Vec<(String, Vec<String>)>,
-        #[command(flatten)]
-        common: Common,
-    },
+    /// Any data set, as a CSV file or JSON lines with the columns id, image, text, labels, patient, study, source, split, view
+    Manifest(With<Manifest>),
     /// NIH ChestX-ray14: pictures with 14 labels
-    Nih14 {
-        /// Folder with the table and images/ or images_*/images/
-        #[arg(long)]
-        root: PathBuf,
-        /// Table of labels [default: found in the folder]
-        #[arg(long)]
-        table: Option<PathBuf>,
-        /// File list of a split, may be repeated [default: test_list.txt and train_val_list.txt of the folder]
-        #[arg(long = "list", value_name = "SPLIT=FILE", value_parser = nih14::parse_list)]
-        lists: Vec<(String, PathBuf)>,
-        /// Passes over rows whose picture is not there
-        #[arg(long)]
-        only_present: bool,
-        #[command(flatten)]
-        common: Common,
-    },
+    Nih14(With<Nih14>),
     /// OpenI (Indiana University): reports, with pictures where they are there
-    Openi {
-        /// Folder of XML reports, NLMCXR_reports.tgz, or indiana_reports.csv
-        #[arg(long)]
-        reports: PathBuf,
-        /// Folder of PNG files [default: texts only]
-        #[arg(long)]
-        images: Option<PathBuf>,
-        /// indiana_projections.csv
-        #[arg(long)]
-        projections: Option<PathBuf>,
-        /// Takes only pictures that the projections call frontal
-        #[arg(long, requires = "projections")]
-        frontal_only: bool,
-        #[command(flatten)]
-        common: Common,
-    },
+    Openi(With<Openi>),
+}
+
+/// A source's own options, and those of every source.
+#[derive(Debug, clap::Args)]
+struct With<S: clap::Args> {
+    #[command(flatten)]
+    source: S,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Options of every source.
@@ -126,6 +90,18 @@ struct Common {
     /// Share of patients in the split test, where none is prescribed
     #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     test_fraction: f64,
+    /// Pictures that are taken; a data set that names no views has none that is frontal or lateral
+    #[arg(long, value_enum, default_value_t)]
+    views: Views,
+    /// Most pictures of a study, frontal ones first [default: all]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    images_per_study: Option<usize>,
+    /// What becomes of labels that a data set calls uncertain
+    #[arg(long, value_enum, default_value_t)]
+    uncertain: Uncertain,
+    /// What becomes of labels that a record with labels does not mention
+    #[arg(long, value_enum, default_value_t)]
+    unmentioned: Unmentioned,
     /// Name of the source, where records name none; also the name space of patient ids
     #[arg(long)]
     source: Option<String>,
@@ -144,65 +120,13 @@ fn fraction(text: &str) -> Result<f64, String> {
 /// Runs the command. Messages go to stderr while it works.
 pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
     match args.source {
-        SourceArgs::Manifest {
-            manifest: path,
-            images,
-            columns,
-            only,
-            common,
-        } => {
-            let stem = path
-                .file_stem()
-                .and_then(|s| s.to_str())
-                .unwrap_or("manifest");
-            let space = common.source.clone().unwrap_or_else(|| stem.to_owned());
-            let source = Manifest {
-                images,
-                source: space.clone(),
-                columns: columns.into_iter().collect(),
-                only,
-                path,
-            };
-            start(&source, &space, common)
-        }
-        SourceArgs::Nih14 {
-            root,
-            table,
-            lists,
-            only_present,
-            common,
-        } => {
-            let space = common.source.clone().unwrap_or_else(|| "nih14".to_owned());
-            let source = Nih14 {
-                root,
-                table,
-                lists,
-                only_present,
-                source: space.clone(),
-            };
-            start(&source, &space, common)
-        }
-        SourceArgs::Openi {
-            reports,
-            images,
-            projections,
-            frontal_only,
-            common,
-        } => {
-            let space = common.source.clone().unwrap_or_else(|| "openi".to_owned());
-            let source = Openi {
-                reports,
-                images,
-                projections,
-                frontal_only,
-                source: space.clone(),
-            };
-            start(&source, &space, common)
-        }
+        SourceArgs::Manifest(with) => start(&with.source, with.common),
+        SourceArgs::Nih14(with) => start(&with.source, with.common),
+        SourceArgs::Openi(with) => start(&with.source, with.common),
     }
 }
 
-fn start(source: &dyn Source, space: &str, common: Common) -> Result<Outcome, Failure> {
+fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
     if common.val_fraction + common.test_fraction > 1.0 {
         let message = format!(
             "--val-fraction {} and --test-fraction {} are more than 1 together",
@@ -233,10 +157,17 @@ fn start(source: &dyn Source, space: &str, common: Common) -> Result<Outcome, Fa
             val: common.val_fraction,
             test: common.test_fraction,
         },
+        views: common.views,
+        per_study: common.images_per_study,
+        policy: LabelPolicy {
+            uncertain: common.uncertain,
+            unmentioned: common.unmentioned,
+        },
     };
+    let name = common.source.unwrap_or_else(|| source.name());
     // A closed stderr must not stop a conversion.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-    let done = convert(source, space, &common.out, &options, &mut say)?;
+    let done = convert(source, &name, &common.out, &options, &mut say)?;
     Ok(Outcome {
         code: done.exit_code(),
         json: done.to_json(),

@@ -91,10 +91,10 @@ fn make(args: Args) -> Result<Value, ConvertError> {
             if let Some(path) = manifest {
                 let source = Manifest {
                     path,
-                    columns: columns.into_iter().collect(),
+                    columns,
                     ..Manifest::default()
                 };
-                for item in source.scan(&mut Problems::default())? {
+                for item in source.scan("", &mut Problems::default())? {
                     if !item.text.is_empty() && (split.is_none() || item.split == split) {
                         trainer.add(&normalise(&item.text));
                         count += 1;

@@ -1,7 +1,7 @@
 //! A list of records, CSV or JSON lines: the way in for any data set.
 //!
 //! Columns, all but one of `image` and `text` optional: `id, image, text, labels, patient, study,
-//! source, split`. A column may go by another name (`--column patient=group`) or be several joined by
+//! source, split, view`. A column may go by another name (`--column patient=group`) or be several joined by
 //! a space (`--column text=findings+impression`), or be passed over (`--column source=`). Image paths are relative to `--images`, else to the
 //! folder of the manifest.
 //!
@@ -10,35 +10,41 @@
 //! empty cell says nothing.
 
 use super::problems::Problems;
-use super::source::{Item, Labels, Source};
+use super::source::{Item, Labels, Source, View};
 use super::table::Table;
 use super::{ConvertError, split};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-const COLUMNS: [&str; 8] = [
-    "id", "image", "text", "labels", "patient", "study", "source", "split",
+const COLUMNS: [&str; 9] = [
+    "id", "image", "text", "labels", "patient", "study", "source", "split", "view",
 ];
 
 /// A manifest and how to read it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Manifest {
-    /// The file; `.jsonl`, `.ndjson` or `.json` is read as JSON lines, anything else as CSV.
+    /// The list of records: .jsonl, .ndjson or .json is read as JSON lines, anything else as CSV
+    #[arg(long = "manifest", value_name = "FILE")]
     pub path: PathBuf,
-    /// Folder that image paths are relative to; the manifest's own by default.
+    /// Folder that image paths are relative to [default: the manifest's]
+    #[arg(long)]
     pub images: Option<PathBuf>,
-    /// Source of rows that name none.
-    pub source: String,
-    /// Our column name to the file's, several joined by `+`.
-    pub columns: BTreeMap<String, String>,
-    /// Column and the values with which a row is taken.
+    /// Reads a column under another name, or several joined by +: patient=group, text=findings+impression
+    #[arg(long = "column", value_name = "OURS=THEIRS", value_parser = parse_column)]
+    pub columns: Vec<(String, String)>,
+    /// Takes only rows with one of these values in a column: sex=F,M
+    #[arg(long = "only", value_name = "COLUMN=VALUE,..", value_parser = parse_only)]
     pub only: Vec<(String, Vec<String>)>,
 }
 
 impl Source for Manifest {
-    fn scan(&self, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
+    fn name(&self) -> String {
+        let stem = self.path.file_stem().and_then(|s| s.to_str());
+        stem.unwrap_or("manifest").to_owned()
+    }
+
+    fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
         let json = self
             .path
             .extension()
@@ -46,7 +52,7 @@ impl Source for Manifest {
         let mut items = Vec::new();
         let mut take = |line: u64, row: &Map<String, Value>, problems: &mut Problems| {
             if self.wanted(row) {
-                match self.item(line, row) {
+                match self.item(source, line, row) {
                     Ok(item) => items.push(item),
                     Err((reason, detail)) => problems.scan(self.place(line), reason, detail),
                 }
@@ -68,7 +74,8 @@ impl Manifest {
 
     /// The file's columns that make one of ours; none if ours is passed over.
     fn theirs(&self, ours: &str) -> Vec<String> {
-        let name = self.columns.get(ours).map_or(ours, String::as_str);
+        let renamed = self.columns.iter().rev().find(|(o, _)| o == ours);
+        let name = renamed.map_or(ours, |(_, theirs)| theirs.as_str());
         let names = name.split('+').map(|n| n.trim().to_owned());
         names.filter(|n| !n.is_empty()).collect()
     }
@@ -80,7 +87,7 @@ impl Manifest {
     ) -> Result<(), ConvertError> {
         let mut table = Table::open(&self.path)?;
         // Only columns that were asked for by name must exist, and one of image and text.
-        for name in self.columns.keys().flat_map(|ours| self.theirs(ours)) {
+        for name in self.columns.iter().flat_map(|(ours, _)| self.theirs(ours)) {
             table.column(&name)?;
         }
         for (name, _) in &self.only {
@@ -134,7 +141,12 @@ impl Manifest {
     }
 
     /// One row; an error is a reason code and its detail.
-    fn item(&self, line: u64, row: &Map<String, Value>) -> Result<Item, (&'static str, String)> {
+    fn item(
+        &self,
+        source: &str,
+        line: u64,
+        row: &Map<String, Value>,
+    ) -> Result<Item, (&'static str, String)> {
         let get = |ours: &str| {
             let cells = self
                 .theirs(ours)
@@ -170,14 +182,16 @@ impl Manifest {
             .or(self.path.parent())
             .unwrap_or(Path::new(""));
         Ok(Item {
-            image: (!image.is_empty()).then(|| folder.join(&image)),
+            image: (!image.is_empty()).then(|| folder.join(&image).into()),
+            view: View::of_position(&get("view")),
             text,
             labels,
             patient,
             study,
-            source: or(get("source"), &self.source),
+            source: or(get("source"), source),
             split,
             id,
+            ..Item::default()
         })
     }
 }
@@ -282,12 +296,11 @@ mod tests {
         std::fs::write(&path, text).expect("written");
         let mut manifest = Manifest {
             path,
-            source: "default".into(),
             ..Manifest::default()
         };
         set(&mut manifest);
         let mut problems = Problems::default();
-        let items = manifest.scan(&mut problems).expect("scans");
+        let items = manifest.scan("default", &mut problems).expect("scans");
         (items, problems)
     }
 
@@ -313,7 +326,7 @@ mod tests {
         assert!(
             a.image
                 .as_ref()
-                .is_some_and(|p| p.ends_with("x.png") && p.is_absolute())
+                .is_some_and(|p| p.path.ends_with("x.png") && p.path.is_absolute())
         );
         assert!(a.labels.closed && a.labels.named == [("Edema".into(), 1), ("Mass".into(), 1)]);
         let b = &items[1];
@@ -346,7 +359,7 @@ not json
         let rename = |m: &mut Manifest| {
             for pair in ["id=uid", "text=findings+impression", "patient=g"] {
                 let (ours, theirs) = parse_column(pair).expect("valid");
-                m.columns.insert(ours, theirs);
+                m.columns.push((ours, theirs));
             }
         };
         let (items, problems) = scan("m.jsonl", text, rename);
@@ -379,17 +392,17 @@ not json
             ..Manifest::default()
         };
         let error = manifest
-            .scan(&mut Problems::default())
+            .scan("default", &mut Problems::default())
             .expect_err("no image column")
             .to_string();
         assert!(
             error.contains("image") && error.contains("id, picture"),
             "{error}"
         );
-        manifest.columns.insert("image".into(), "picture".into());
+        manifest.columns.push(("image".into(), "picture".into()));
         assert_eq!(
             manifest
-                .scan(&mut Problems::default())
+                .scan("default", &mut Problems::default())
                 .expect("scans")
                 .len(),
             1

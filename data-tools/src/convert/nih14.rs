@@ -6,25 +6,27 @@
 //! the columns used here stand before them. Patient ids are `13` in one form and `00000013` in another.
 
 use super::problems::Problems;
-use super::source::{Item, Labels, NIH14_LABELS, Source};
+use super::source::{Item, Labels, NIH14_LABELS, Source, View};
 use super::table::Table;
 use super::{ConvertError, split};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// An NIH ChestX-ray14 folder.
-#[derive(Clone, Debug, Default)]
+/// An NIH ChestX-ray14 folder: the table, and the pictures in `images/`, `images_*/images/`, `images_*/` or directly.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Nih14 {
-    /// Holds the table, and the pictures in `images/`, `images_*/images/`, `images_*/` or directly.
+    /// Folder with the table and images/ or images_*/images/
+    #[arg(long)]
     pub root: PathBuf,
-    /// The table; searched for in `root` by default.
+    /// Table of labels [default: found in the folder]
+    #[arg(long)]
     pub table: Option<PathBuf>,
-    /// Split name, as [`split::parse`] gives it, and list of file names; the official two lists of `root` by default.
+    /// File list of a split, may be repeated [default: test_list.txt and train_val_list.txt of the folder]
+    #[arg(long = "list", value_name = "SPLIT=FILE", value_parser = parse_list)]
     pub lists: Vec<(String, PathBuf)>,
-    /// Pass over rows whose picture is not there: for a part of the data set.
+    /// Passes over rows whose picture is not there
+    #[arg(long)]
     pub only_present: bool,
-    /// Source name of the records.
-    pub source: String,
 }
 
 const TABLES: [&str; 3] = [
@@ -38,12 +40,17 @@ const OFFICIAL_TEST: &str = "test_list.txt";
 const OFFICIAL_REST: &str = "train_val_list.txt";
 
 impl Source for Nih14 {
-    fn scan(&self, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
+    fn name(&self) -> String {
+        "nih14".to_owned()
+    }
+
+    fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
         let path = self.table_path()?;
         let mut table = Table::open(&path)?;
         let name = table.column("Image Index")?;
         let findings = table.column("Finding Labels")?;
         let patient = table.column("Patient ID")?;
+        let position = table.find("View Position");
         let files = self.pictures()?;
         let lists = self.read_lists()?;
         let mut items = Vec::new();
@@ -97,14 +104,15 @@ impl Source for Nih14 {
             let id = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             items.push(Item {
                 id: id.to_owned(),
-                image: Some(image.clone()),
-                text: String::new(),
+                image: Some(image.clone().into()),
+                view: position.map_or(View::Unknown, |p| View::of_position(row.get(p))),
                 labels,
                 patient: patient.to_owned(),
                 // The name is patient_follow-up: one picture an examination.
                 study: id.to_owned(),
-                source: self.source.clone(),
+                source: source.to_owned(),
                 split: split.flatten().flatten(),
+                ..Item::default()
             });
         }
         (0..absent).for_each(|_| problems.note("row without its picture"));
@@ -267,7 +275,6 @@ mod tests {
         }
         let source = Nih14 {
             root: dir.path().to_owned(),
-            source: "nih14".into(),
             ..Nih14::default()
         };
         (dir, source)
@@ -279,11 +286,11 @@ mod tests {
         for (table, text) in TABLES.iter().zip([V2020, KAGGLE, SAMPLE]) {
             let (dir, source) = folder(table, text);
             let mut problems = Problems::default();
-            let mut items = source.scan(&mut problems).expect("scans");
+            let mut items = source.scan("nih14", &mut problems).expect("scans");
             assert!(problems.list().is_empty(), "{:?}", problems.list());
             for item in &mut items {
                 let path = item.image.take().expect("a picture");
-                assert!(path.starts_with(dir.path()) && path.is_file());
+                assert!(path.path.starts_with(dir.path()) && path.path.is_file());
                 item.labels.named.sort();
             }
             all.push(items);
@@ -317,14 +324,16 @@ mod tests {
             "00000013_000.png\n00000013_001.png\n",
         )
         .expect("written");
-        let items = source.scan(&mut Problems::default()).expect("scans");
+        let items = source
+            .scan("nih14", &mut Problems::default())
+            .expect("scans");
         let splits: Vec<_> = items.iter().map(|i| i.split.as_deref()).collect();
         assert_eq!(splits, [None, None, Some("test")]);
         let own = dir.path().join("mine.txt");
         std::fs::write(&own, "00000013_000.png\r\n00000020_000.png\r\n").expect("written");
         source.lists = vec![parse_list(&format!("valid={}", own.display())).expect("valid")];
         let mut problems = Problems::default();
-        let items = source.scan(&mut problems).expect("scans");
+        let items = source.scan("nih14", &mut problems).expect("scans");
         assert!(items.iter().all(|i| i.split.as_deref() == Some("val")));
         assert_eq!(problems.list()[0].reason, "in-no-split");
         assert!(parse_list("a b=x.txt").is_err() && parse_list("=x.txt").is_err());
@@ -337,12 +346,12 @@ mod tests {
         );
         let (_dir, mut source) = folder(TABLES[0], &text);
         let mut problems = Problems::default();
-        assert_eq!(source.scan(&mut problems).expect("scans").len(), 3);
+        assert_eq!(source.scan("nih14", &mut problems).expect("scans").len(), 3);
         let reasons: Vec<_> = problems.list().iter().map(|p| p.reason).collect();
         assert_eq!(reasons, ["missing", "bad-label", "bad-row"]);
         source.only_present = true;
         let mut problems = Problems::default();
-        source.scan(&mut problems).expect("scans");
+        source.scan("nih14", &mut problems).expect("scans");
         assert_eq!(problems.list().len(), 2);
     }
 }

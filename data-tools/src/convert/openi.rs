@@ -8,25 +8,24 @@
 use super::ConvertError;
 use super::nih14::list_folder;
 use super::problems::Problems;
-use super::source::{Item, Labels, NIH14_LABELS, Source};
+use super::source::{Item, Labels, NIH14_LABELS, Source, View};
 use super::table::Table;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// OpenI reports and pictures.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Openi {
-    /// XML folder, `.tgz` of XML files, or Kaggle's reports CSV.
+    /// Folder of XML reports, NLMCXR_reports.tgz, or indiana_reports.csv
+    #[arg(long)]
     pub reports: PathBuf,
-    /// Folder of PNG files; without it every record is a text.
+    /// Folder of PNG files [default: texts only]
+    #[arg(long)]
     pub images: Option<PathBuf>,
-    /// Kaggle's `indiana_projections.csv`; needed for pictures of Kaggle's reports, and to choose views.
+    /// indiana_projections.csv; needed for pictures of Kaggle's reports, and to choose views
+    #[arg(long)]
     pub projections: Option<PathBuf>,
-    /// Only pictures that the projections call frontal.
-    pub frontal_only: bool,
-    /// Source name of the records.
-    pub source: String,
 }
 
 /// Head terms of MeSH entries that mean a label of NIH ChestX-ray14.
@@ -65,7 +64,11 @@ struct Report {
 }
 
 impl Source for Openi {
-    fn scan(&self, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
+    fn name(&self) -> String {
+        "openi".to_owned()
+    }
+
+    fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
         let views = self.read_projections()?;
         let extension = self
             .reports
@@ -85,7 +88,14 @@ impl Source for Openi {
         };
         let mut items = Vec::new();
         for report in reports {
-            self.add_items(&report, &views, pictures.as_ref(), problems, &mut items);
+            self.add_items(
+                source,
+                &report,
+                &views,
+                pictures.as_ref(),
+                problems,
+                &mut items,
+            );
         }
         Ok(items)
     }
@@ -98,6 +108,7 @@ impl Openi {
     /// One item for each picture with the report's text; one of the text alone if there is no picture.
     fn add_items(
         &self,
+        source: &str,
         report: &Report,
         views: &Views,
         pictures: Option<&HashMap<String, PathBuf>>,
@@ -110,27 +121,25 @@ impl Openi {
             .filter(|p| !p.is_empty())
             .collect::<Vec<_>>()
             .join(" ");
-        let item = |id: &str, image: Option<PathBuf>| Item {
+        let item = |id: &str, image: Option<PathBuf>, view: View| Item {
             id: id.to_owned(),
-            image,
+            image: image.map(Into::into),
+            view,
             text: text.clone(),
             labels: labels(&report.mesh),
             patient: report.number.clone(),
             study: report.number.clone(),
-            source: self.source.clone(),
-            split: None,
+            source: source.to_owned(),
+            ..Item::default()
         };
         let before = items.len();
         for id in report.images.iter().filter(|_| pictures.is_some()) {
             let key = picture_key(id);
-            let frontal = views
+            let view = views
                 .get(&key)
-                .is_some_and(|(_, view)| view.eq_ignore_ascii_case("frontal"));
-            if self.frontal_only && !frontal {
-                continue;
-            }
+                .map_or(View::Unknown, |(_, view)| View::of_position(view));
             match pictures.and_then(|p| p.get(&key)) {
-                Some(path) => items.push(item(id, Some(path.clone()))),
+                Some(path) => items.push(item(id, Some(path.clone()), view)),
                 None => {
                     let folder = self.images.as_deref().unwrap_or(Path::new(""));
                     let path = folder.join(format!("{id}.png"));
@@ -149,7 +158,7 @@ impl Openi {
             let detail = "neither findings nor impression, and no picture";
             return problems.scan(format!("report {}", report.number), "empty", detail);
         }
-        items.push(item(&format!("CXR{}", report.number), None));
+        items.push(item(&format!("CXR{}", report.number), None, View::Unknown));
     }
 
     fn read_folder(&self, problems: &mut Problems) -> Result<Vec<Report>, ConvertError> {
@@ -390,7 +399,6 @@ mod tests {
         std::fs::write(reports.join("8.xml"), "<eCitation><uId").expect("written");
         let source = Openi {
             reports: dir.path().to_owned(),
-            source: "openi".into(),
             ..Openi::default()
         };
         (dir, source)
@@ -409,7 +417,7 @@ mod tests {
     fn xml_reports_become_texts() {
         let (_dir, source) = folder();
         let mut problems = Problems::default();
-        let items = source.scan(&mut problems).expect("scans");
+        let items = source.scan("openi", &mut problems).expect("scans");
         assert_eq!(items.len(), 2);
         assert_eq!(
             (items[0].id.as_str(), items[1].id.as_str()),
@@ -431,7 +439,7 @@ mod tests {
         std::fs::write(images.join("7_IM-0001-2001.dcm.png"), b"").expect("written");
         source.images = Some(images);
         let mut problems = Problems::default();
-        let items = source.scan(&mut problems).expect("scans");
+        let items = source.scan("openi", &mut problems).expect("scans");
         let with: Vec<&str> = items
             .iter()
             .filter(|i| i.image.is_some())
@@ -450,15 +458,23 @@ mod tests {
         let table = dir.path().join("projections.csv");
         std::fs::write(&table, "uid,filename,projection\n7,7_IM-0001-1001.dcm.png,Frontal\n7,7_IM-0001-2001.dcm.png,Lateral\n").expect("written");
         source.projections = Some(table);
-        source.frontal_only = true;
-        let items = source.scan(&mut Problems::default()).expect("scans");
-        assert_eq!(items.iter().filter(|i| i.image.is_some()).count(), 1);
+        let items = source
+            .scan("openi", &mut Problems::default())
+            .expect("scans");
+        let views: Vec<View> = items
+            .iter()
+            .filter(|i| i.image.is_some())
+            .map(|i| i.view)
+            .collect();
+        assert_eq!(views, [View::Frontal, View::Lateral]);
     }
 
     #[test]
     fn archive_and_csv_say_the_same_as_the_folder() {
         let (dir, mut source) = folder();
-        let from_folder = source.scan(&mut Problems::default()).expect("scans");
+        let from_folder = source
+            .scan("openi", &mut Problems::default())
+            .expect("scans");
         let path = dir.path().join("reports.tgz");
         let file = std::fs::File::create(&path).expect("made");
         let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
@@ -474,7 +490,9 @@ mod tests {
             .expect("written");
         source.reports = path;
         assert_eq!(
-            source.scan(&mut Problems::default()).expect("scans"),
+            source
+                .scan("openi", &mut Problems::default())
+                .expect("scans"),
             from_folder
         );
         let path = dir.path().join("indiana_reports.csv");
@@ -487,7 +505,9 @@ mod tests {
         .expect("written");
         source.reports = path;
         assert_eq!(
-            source.scan(&mut Problems::default()).expect("scans"),
+            source
+                .scan("openi", &mut Problems::default())
+                .expect("scans"),
             from_folder
         );
     }

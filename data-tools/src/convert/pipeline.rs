@@ -3,19 +3,19 @@
 use super::nih14::list_folder;
 use super::outcome::Summary;
 use super::parallel::in_order;
-use super::plan::{Plan, PlanOptions, Planned, Vocabulary, plan, vocabulary};
+use super::plan::{LabelPolicy, Plan, PlanOptions, Planned, Views, Vocabulary, plan, vocabulary};
 use super::problems::{MaxErrors, Problems};
-use super::source::Source;
+use super::source::{Region, Source};
 use super::split::Fractions;
 use super::{ConvertError, ids};
-use crate::image::{self, Depth, Fit, ImageError, Limits};
+use crate::image::{self, Depth, Fit, Frame, ImageError, Limits, Place};
 use clap::ValueEnum;
 use cxr_engine::fsio;
 use cxr_engine::shard::{
     DatasetSpec, DatasetWriter, EXTENSION, MANIFEST_FILE, NewRecord, ShardReader,
 };
 use cxr_engine::text::WordPiece;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::Path;
@@ -56,28 +56,37 @@ pub struct Options {
     pub keep_ids: bool,
     /// Shares of validation and test.
     pub fractions: Fractions,
+    /// Which pictures are taken.
+    pub views: Views,
+    /// Most pictures of a study.
+    pub per_study: Option<usize>,
+    /// What becomes of labels that are left open.
+    pub policy: LabelPolicy,
 }
 
-/// Converts `source` into the data set `out`. `space` is the name space of its patient ids; `say` gets
-/// lines for people.
+/// Converts `source` into the data set `out`. Its records are called `name`, where they name no source
+/// themselves, which is also the name space of its patient ids; `say` gets lines for people.
 ///
 /// # Errors
 /// What stops a conversion; refused files and rows are in the [`Summary`] and in `errors.jsonl`.
 pub fn convert(
     source: &dyn Source,
-    space: &str,
+    name: &str,
     out: &Path,
     options: &Options,
     say: &mut dyn FnMut(&str),
 ) -> Result<Summary, ConvertError> {
     let mut problems = Problems::default();
-    let items = source.scan(&mut problems)?;
+    let items = source.scan(name, &mut problems)?;
     let seen = items.len() as u64 + problems.list().len() as u64;
     let planning = PlanOptions {
-        space,
+        space: name,
         salt: options.salt,
         keep_ids: options.keep_ids,
         fractions: options.fractions,
+        views: options.views,
+        per_study: options.per_study,
+        policy: options.policy,
     };
     let plan = plan(items, &planning, &mut problems)?;
     if plan.records.is_empty() {
@@ -162,10 +171,10 @@ fn rehearse(
     let mut bytes = 0u64;
     for record in &plan.records {
         let mut present = false;
-        if let Some(path) = &record.image {
-            match std::fs::metadata(path) {
+        if let Some(place) = &record.image {
+            match std::fs::metadata(&place.path) {
                 Ok(_) => present = true,
-                Err(e) => problems.decode(path, &ImageError::io(&e)),
+                Err(e) => problems.decode(place, &ImageError::io(&e)),
             }
         }
         if present || !record.text.is_empty() {
@@ -193,7 +202,7 @@ fn rehearse(
         let image = record
             .image
             .as_ref()
-            .map_or("no picture".into(), |p| p.display().to_string());
+            .map_or("no picture".into(), Place::to_string);
         let words = record.text.split(' ').filter(|w| !w.is_empty()).count();
         say(&format!(
             "  {}  {}  {image}, {words} words",
@@ -251,6 +260,20 @@ fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
     );
     map.insert("val_fraction".into(), json!(options.fractions.val));
     map.insert("test_fraction".into(), json!(options.fractions.test));
+    map.insert(
+        "views".into(),
+        json!(name(options.views.to_possible_value())),
+    );
+    map.insert("images_per_study".into(), json!(options.per_study));
+    let policy = options.policy;
+    map.insert(
+        "uncertain".into(),
+        json!(name(policy.uncertain.to_possible_value())),
+    );
+    map.insert(
+        "unmentioned".into(),
+        json!(name(policy.unmentioned.to_possible_value())),
+    );
     map.insert("ids_kept".into(), json!(options.keep_ids));
     map
 }
@@ -258,8 +281,19 @@ fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
 /// A picture of the stored size.
 struct Picture {
     pixels: Vec<u8>,
+    /// Where it lies in the file's picture.
+    frame: Frame,
     /// A fault that was passed over.
     note: Option<&'static str>,
+}
+
+/// A region as it is stored: label, and left, top, width and height in pixels of the stored picture, cut at its edges.
+fn in_frame(region: &Region, frame: &Frame) -> Value {
+    let (left, top) = frame.place(region.x, region.y);
+    let (right, bottom) = frame.place(region.x + region.width, region.y + region.height);
+    let tenth = |n: f64| (n * 10.0).round() / 10.0;
+    let edges = [left, top, right - left, bottom - top].map(tenth);
+    json!({"label": region.label, "box": edges})
 }
 
 /// What a worker makes of a record.
@@ -269,11 +303,12 @@ struct Ready {
 }
 
 fn prepare(record: &Planned, vocabulary: &WordPiece, options: &Options) -> Ready {
-    let picture = |path: &std::path::PathBuf| {
-        let grey = image::load(path, &options.limits)?;
-        let pixels = image::square(&grey, options.side as usize, options.fit, options.depth);
+    let picture = |place: &Place| {
+        let grey = image::load(place, &options.limits)?;
+        let side = options.side as usize;
         Ok(Picture {
-            pixels,
+            pixels: image::square(&grey, side, options.fit, options.depth),
+            frame: Frame::new(grey.width, grey.height, side, options.fit),
             note: grey.note,
         })
     };
@@ -309,13 +344,18 @@ fn write(
         |(record, _)| prepare(record, vocabulary, options),
         |&(record, stored), ready| {
             progress.step(say);
+            let mut meta = record.meta.clone();
             let image = match (ready.image, &record.image) {
                 (Some(Ok(picture)), _) => {
                     picture.note.into_iter().for_each(|n| problems.note(n));
+                    if !record.regions.is_empty() {
+                        let regions = record.regions.iter().map(|r| in_frame(r, &picture.frame));
+                        meta.insert("regions".to_owned(), regions.collect());
+                    }
                     Some(picture.pixels)
                 }
-                (Some(Err(error)), Some(path)) => {
-                    problems.decode(path, &error);
+                (Some(Err(error)), Some(place)) => {
+                    problems.decode(place, &error);
                     None
                 }
                 _ => None,
@@ -325,6 +365,10 @@ fn write(
             if stored || image.is_none() && !has_text {
                 return Ok(());
             }
+            let meta = match meta.is_empty() {
+                true => String::new(),
+                false => Value::Object(meta).to_string(),
+            };
             let new = NewRecord {
                 id: &record.id,
                 image: image.as_deref(),
@@ -334,7 +378,7 @@ fn write(
                 source: record.source,
                 study: record.study,
                 patient: record.patient,
-                meta: "",
+                meta: &meta,
             };
             writer.push(&record.split, &new)?;
             let counts = outcome.splits.entry(record.split.clone()).or_default();

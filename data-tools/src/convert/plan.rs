@@ -3,11 +3,13 @@
 use super::ConvertError;
 use super::ids::Salt;
 use super::problems::Problems;
-use super::source::Item;
+use super::source::{Item, Region, View};
 use super::split::{self, Fractions};
-use cxr_engine::shard::{MISSING, NEGATIVE};
+use crate::image::Place;
+use cxr_engine::shard::{MISSING, NEGATIVE, POSITIVE, UNCERTAIN};
 use cxr_engine::text::train::{TrainOptions, Trainer};
 use cxr_engine::text::{self, WordPiece};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
@@ -16,8 +18,10 @@ use std::path::PathBuf;
 pub struct Planned {
     /// Hashed, unless ids are kept.
     pub id: String,
-    /// The picture's file.
-    pub image: Option<PathBuf>,
+    /// Where the picture is.
+    pub image: Option<Place>,
+    /// What is marked on it.
+    pub regions: Vec<Region>,
     /// The normalised text; empty for none.
     pub text: String,
     /// One value a label name.
@@ -30,6 +34,8 @@ pub struct Planned {
     pub patient: u64,
     /// Name of its split.
     pub split: String,
+    /// Metadata, the regions not yet among them.
+    pub meta: Map<String, Value>,
 }
 
 /// All that is known before the first picture is opened.
@@ -54,6 +60,67 @@ pub struct PlanOptions<'a> {
     pub keep_ids: bool,
     /// Shares of validation and test, where no split is prescribed.
     pub fractions: Fractions,
+    /// Which pictures are taken.
+    pub views: Views,
+    /// Most pictures of a study; frontal ones first.
+    pub per_study: Option<usize>,
+    /// What becomes of labels.
+    pub policy: LabelPolicy,
+}
+
+/// Which pictures are taken. A record whose picture is not is left out; its report goes with the study's others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Views {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that the data set calls frontal.
+    Frontal,
+    /// Those that the data set calls lateral.
+    Lateral,
+}
+
+impl Views {
+    fn takes(self, view: View) -> bool {
+        match self {
+            Self::All => true,
+            Self::Frontal => view == View::Frontal,
+            Self::Lateral => view == View::Lateral,
+        }
+    }
+}
+
+/// What becomes of labels that a data set leaves open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelPolicy {
+    /// Those it calls uncertain.
+    pub uncertain: Uncertain,
+    /// Those it does not mention in a record that has others.
+    pub unmentioned: Unmentioned,
+}
+
+/// What becomes of an uncertain label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Uncertain {
+    /// It stays uncertain: training decides.
+    #[default]
+    Keep,
+    /// Present.
+    Present,
+    /// Absent.
+    Absent,
+    /// Unknown.
+    Missing,
+}
+
+/// What becomes of a label that a record does not mention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Unmentioned {
+    /// Unknown.
+    #[default]
+    Missing,
+    /// Absent, if the record has any label.
+    Absent,
 }
 
 /// Plans the records of `items`. Doubles and empty records go to `problems`.
@@ -65,7 +132,7 @@ pub fn plan(
     options: &PlanOptions,
     problems: &mut Problems,
 ) -> Result<Plan, ConvertError> {
-    let items = clean(items, problems);
+    let items = clean(items, options, problems);
     let splits = split::assign(&items, options.space, options.fractions)?;
     let (labels, known) = label_names(&items);
     let mut plan = Plan {
@@ -90,12 +157,14 @@ pub fn plan(
         let study = format!("{}\u{0}{}", item.source, item.study);
         plan.records.push(Planned {
             id,
-            labels: label_values(&item, &plan.labels, known.get(&item.source)),
+            labels: label_values(&item, &plan.labels, known.get(&item.source), options.policy),
             source,
             study: salt.hash("study", options.space, &study),
             patient: salt.hash("patient", options.space, &item.patient),
             split,
+            meta: meta(&item),
             image: item.image,
+            regions: item.regions,
             text: item.text,
         });
     }
@@ -103,7 +172,8 @@ pub fn plan(
 }
 
 /// Normalises texts; drops what is empty or comes twice.
-fn clean(items: Vec<Item>, problems: &mut Problems) -> Vec<Item> {
+fn clean(items: Vec<Item>, options: &PlanOptions, problems: &mut Problems) -> Vec<Item> {
+    let items = choose_pictures(items, options, problems);
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(items.len());
     for mut item in items {
@@ -124,6 +194,48 @@ fn clean(items: Vec<Item>, problems: &mut Problems) -> Vec<Item> {
     kept
 }
 
+/// Leaves out the pictures of other views, and those over the number of a study.
+fn choose_pictures(items: Vec<Item>, options: &PlanOptions, problems: &mut Problems) -> Vec<Item> {
+    let mut kept = Vec::with_capacity(items.len());
+    for item in items {
+        if item.image.is_none() || options.views.takes(item.view) {
+            kept.push(item);
+        } else if item.view == View::Unknown {
+            problems.note("picture of unknown view");
+        } else {
+            problems.note("picture of another view");
+        }
+    }
+    let Some(most) = options.per_study else {
+        return kept;
+    };
+    // Rank within the study: frontal first, then as the data set has them.
+    let mut studies: BTreeMap<(String, String), Vec<(bool, usize)>> = BTreeMap::new();
+    for (place, item) in kept.iter().enumerate().filter(|(_, i)| i.image.is_some()) {
+        let study = (item.source.clone(), item.study.clone());
+        let rank = (item.view != View::Frontal, place);
+        studies.entry(study).or_default().push(rank);
+    }
+    let mut over = HashSet::new();
+    for mut ranks in studies.into_values() {
+        ranks.sort_unstable();
+        over.extend(ranks.into_iter().skip(most).map(|(_, place)| place));
+    }
+    (0..over.len()).for_each(|_| problems.note("picture over the number of a study"));
+    let places = kept.into_iter().enumerate();
+    let chosen = places.filter(|(place, _)| !over.contains(place));
+    chosen.map(|(_, item)| item).collect()
+}
+
+/// What is stored beside picture, text and labels.
+fn meta(item: &Item) -> Map<String, Value> {
+    let mut meta = item.meta.clone();
+    if let Some(view) = item.view.stored() {
+        meta.insert("view".to_owned(), view.into());
+    }
+    meta
+}
+
 type Names = BTreeSet<String>;
 
 /// All label names, sorted, and those of each source.
@@ -141,14 +253,26 @@ fn label_names(items: &[Item]) -> (Vec<String>, BTreeMap<String, Names>) {
     (all.into_iter().collect(), known)
 }
 
-fn label_values(item: &Item, labels: &[String], known: Option<&Names>) -> Vec<i8> {
+fn label_values(
+    item: &Item,
+    labels: &[String],
+    known: Option<&Names>,
+    policy: LabelPolicy,
+) -> Vec<i8> {
+    let closed = item.labels.closed
+        || policy.unmentioned == Unmentioned::Absent && !item.labels.named.is_empty();
     let value = |name: &String| {
-        if let Some((_, value)) = item.labels.named.iter().find(|(n, _)| n == name) {
-            *value
-        } else if item.labels.closed && known.is_some_and(|k| k.contains(name)) {
-            NEGATIVE
-        } else {
-            MISSING
+        let named = item.labels.named.iter().find(|(n, _)| n == name);
+        match named.map(|(_, value)| *value) {
+            Some(UNCERTAIN) => match policy.uncertain {
+                Uncertain::Keep => UNCERTAIN,
+                Uncertain::Present => POSITIVE,
+                Uncertain::Absent => NEGATIVE,
+                Uncertain::Missing => MISSING,
+            },
+            Some(value) => value,
+            None if closed && known.is_some_and(|k| k.contains(name)) => NEGATIVE,
+            None => MISSING,
         }
     };
     labels.iter().map(value).collect()
@@ -205,6 +329,9 @@ mod tests {
                 val: 0.0,
                 test: 0.0,
             },
+            views: Views::All,
+            per_study: None,
+            policy: LabelPolicy::default(),
         }
     }
 
@@ -291,5 +418,86 @@ mod tests {
         assert!(w.id("qqrr").is_none());
         let none = vocabulary(&Vocabulary::Train(200), []).expect("a data set without texts");
         assert_eq!(none.len(), 109, "special pieces and ASCII");
+    }
+
+    fn picture(id: &str, study: &str, view: View) -> Item {
+        Item {
+            image: Some(PathBuf::from(id).into()),
+            study: study.into(),
+            view,
+            ..item(id, "a", Labels::default())
+        }
+    }
+
+    #[test]
+    fn views_are_chosen_and_reports_alone_stay() {
+        let items = vec![
+            picture("1", "s", View::Lateral),
+            picture("2", "s", View::Frontal),
+            picture("3", "s", View::Unknown),
+            item("4", "a", Labels::default()),
+        ];
+        let ids = |views| {
+            let mut options = options("x");
+            (options.views, options.keep_ids) = (views, true);
+            let mut problems = Problems::default();
+            let plan = plan(items.clone(), &options, &mut problems).expect("plans");
+            let ids: Vec<String> = plan.records.iter().map(|r| r.id.clone()).collect();
+            (ids.join(" "), problems.table())
+        };
+        assert_eq!(ids(Views::All).0, "a/1 a/2 a/3 a/4");
+        assert_eq!(ids(Views::Lateral).0, "a/1 a/4");
+        let (frontal, table) = ids(Views::Frontal);
+        assert_eq!(frontal, "a/2 a/4");
+        assert!(
+            table.contains("1  passed over: picture of another view")
+                && table.contains("1  passed over: picture of unknown view"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn a_study_gives_its_frontal_pictures_first() {
+        let items = vec![
+            picture("1", "s", View::Lateral),
+            picture("2", "s", View::Frontal),
+            picture("3", "s", View::Frontal),
+            picture("4", "t", View::Lateral),
+            item("5", "a", Labels::default()),
+        ];
+        let mut options = options("x");
+        (options.per_study, options.keep_ids) = (Some(1), true);
+        let plan = plan(items, &options, &mut Problems::default()).expect("plans");
+        let ids: Vec<&str> = plan.records.iter().map(|r| r.id.as_str()).collect();
+        assert_eq!(ids, ["a/2", "a/4", "a/5"]);
+        let meta = serde_json::to_string(&plan.records[0].meta).expect("JSON");
+        assert_eq!(meta, r#"{"view":"frontal"}"#);
+    }
+
+    #[test]
+    fn labels_follow_the_policy() {
+        let items = vec![
+            item("1", "a", labels(&[("Edema", -1), ("Mass", 1)], false)),
+            item("2", "a", labels(&[("Mass", 0)], false)),
+            item("3", "a", Labels::default()),
+        ];
+        let values = |uncertain, unmentioned| {
+            let mut options = options("x");
+            options.policy = LabelPolicy {
+                uncertain,
+                unmentioned,
+            };
+            let plan = plan(items.clone(), &options, &mut Problems::default()).expect("plans");
+            let values: Vec<_> = plan.records.iter().map(|r| r.labels.clone()).collect();
+            values
+        };
+        let (keep, missing) = (Uncertain::Keep, Unmentioned::Missing);
+        assert_eq!(values(keep, missing), [[-1, 1], [-2, 0], [-2, -2]]);
+        assert_eq!(
+            values(Uncertain::Present, Unmentioned::Absent),
+            [[1, 1], [0, 0], [-2, -2]]
+        );
+        assert_eq!(values(Uncertain::Absent, missing)[0], [0, 1]);
+        assert_eq!(values(Uncertain::Missing, missing)[0], [-2, 1]);
     }
 }

@@ -1,8 +1,8 @@
 //! Refused files and rows: `errors.jsonl`, and the table of the commonest reasons.
 
+use crate::image::{ImageError, Place};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// One refused file or row, as `errors.jsonl` has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -42,9 +42,9 @@ impl Problems {
     }
 
     /// Adds a picture that could not be decoded.
-    pub fn decode(&mut self, path: &Path, error: &crate::image::ImageError) {
+    pub fn decode(&mut self, place: &Place, error: &ImageError) {
         self.list.push(Problem {
-            path: path.display().to_string(),
+            path: place.to_string(),
             stage: "decode",
             reason: error.reason.code(),
             detail: error.detail.clone(),

@@ -1,22 +1,30 @@
 //! What a data set has to tell: the [`Source`] trait.
 //!
-//! To add a data set, write one file beside this one with a type that implements [`Source`]: read its
-//! tables and reports in `scan`, give one [`Item`] a record, and report what cannot be used to
-//! `problems`. Then name it in `commands/convert.rs`. Pictures are decoded later, in parallel, by the pipeline; so
-//! are splits, vocabulary, hashing of ids and writing, the same for every data set.
+//! To add a data set, write one file beside this one with a type that implements [`Source`] and whose
+//! fields are its options on the command line (`clap::Args`): read its tables and reports in `scan`,
+//! give one [`Item`] a record, and report what cannot be used to `problems`. Then name it in
+//! `commands/convert.rs`, one variant and one line. Pictures are decoded later, in parallel, by the
+//! pipeline; choice of views, label policies, splits, vocabulary, hashing of ids and writing are the
+//! same for every data set and stand in `plan.rs` and `pipeline.rs`.
 
 use super::ConvertError;
 use super::problems::Problems;
-use std::path::PathBuf;
+use crate::image::Place;
+use serde_json::{Map, Value};
 
 /// A data set in some layout.
 pub trait Source {
+    /// What the source of its records is called, and the name space of its patient ids, unless the user
+    /// gives another name.
+    fn name(&self) -> String;
+
     /// Reads tables and reports and lists the records, always in the same order. Opens no picture.
+    /// `source` is the name that the records get.
     ///
     /// # Errors
     /// Only what makes the whole data set unusable: a missing table, a missing column. A single bad
     /// row or report goes to `problems`.
-    fn scan(&self, problems: &mut Problems) -> Result<Vec<Item>, ConvertError>;
+    fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError>;
 }
 
 /// One record to be: a picture, a text, or both.
@@ -24,8 +32,12 @@ pub trait Source {
 pub struct Item {
     /// Name of the record, one of its kind within the data set.
     pub id: String,
-    /// The picture's file.
-    pub image: Option<PathBuf>,
+    /// Where the picture is.
+    pub image: Option<Place>,
+    /// How the picture was taken.
+    pub view: View,
+    /// What is marked on the picture.
+    pub regions: Vec<Region>,
     /// The report, as it stands; empty for none.
     pub text: String,
     /// What is known of its findings.
@@ -38,6 +50,62 @@ pub struct Item {
     pub source: String,
     /// The split that the data set itself prescribes.
     pub split: Option<String>,
+    /// Whatever else is worth keeping and tells nothing of the patient's identity: stored as the
+    /// record's metadata, beside `view` and `regions`.
+    pub meta: Map<String, Value>,
+}
+
+/// How a chest X-ray was taken, as far as it matters to a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// From the back or the front: PA, AP.
+    Frontal,
+    /// From the side.
+    Lateral,
+    /// Neither: obliques, ribs, details.
+    Other,
+    /// The data set does not say.
+    #[default]
+    Unknown,
+}
+
+impl View {
+    /// What the DICOM attribute View Position, or a data set's column after it, says.
+    pub fn of_position(position: &str) -> Self {
+        match position.trim().to_ascii_uppercase().as_str() {
+            "PA" | "AP" | "AP AXIAL" | "PA LLD" | "AP LLD" | "AP RLD" | "PA RLD" | "FRONTAL" => {
+                Self::Frontal
+            }
+            "LATERAL" | "L" | "LL" | "RL" | "LLAT" | "RLAT" | "LAT" => Self::Lateral,
+            "" | "UNK" | "UNKNOWN" => Self::Unknown,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name in metadata; `None` for unknown.
+    pub fn stored(self) -> Option<&'static str> {
+        match self {
+            Self::Frontal => Some("frontal"),
+            Self::Lateral => Some("lateral"),
+            Self::Other => Some("other"),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// A marked rectangle, in parts of the picture's width and height.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// What is there.
+    pub label: String,
+    /// Left edge, 0 to 1.
+    pub x: f64,
+    /// Upper edge, 0 to 1.
+    pub y: f64,
+    /// Width, 0 to 1.
+    pub width: f64,
+    /// Height, 0 to 1.
+    pub height: f64,
 }
 
 /// Findings of a record.

@@ -13,16 +13,16 @@
 
 mod bmp;
 mod jpeg;
+mod place;
 mod png;
 mod resize;
 #[cfg(test)]
 mod tests;
 
-pub use resize::{Depth, Fit, square};
+pub use place::{Member, Place};
+pub use resize::{Depth, Fit, Frame, square};
 
 use std::fmt;
-use std::io::Read;
-use std::path::Path;
 
 /// What is accepted.
 #[derive(Clone, Copy, Debug)]
@@ -144,18 +144,12 @@ pub struct Gray {
     pub note: Option<&'static str>,
 }
 
-/// Reads and decodes a file.
+/// Reads and decodes a picture.
 ///
 /// # Errors
-/// The reason why the file is refused.
-pub fn load(path: &Path, limits: &Limits) -> Result<Gray, ImageError> {
-    let file = std::fs::File::open(path).map_err(|e| ImageError::io(&e))?;
-    let mut bytes = Vec::new();
-    // One byte over the limit tells a large file from one of exactly that size.
-    file.take(limits.max_file.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| ImageError::io(&e))?;
-    decode(&bytes, limits)
+/// The reason why it is refused.
+pub fn load(place: &Place, limits: &Limits) -> Result<Gray, ImageError> {
+    decode(&place.read(limits.max_file)?, limits)
 }
 
 /// Decodes a picture.

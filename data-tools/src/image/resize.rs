@@ -31,20 +31,63 @@ pub enum Depth {
     Range,
 }
 
+/// The part of a picture that is stored, and where it lies in the stored square, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Size of the whole picture.
+    whole: (usize, usize),
+    /// Left, top, width and height of the part.
+    from: (usize, usize, usize, usize),
+    /// Left, top, width and height of where it goes.
+    to: (usize, usize, usize, usize),
+    side: usize,
+}
+
+impl Frame {
+    /// The frame of a picture of `width x height`.
+    pub fn new(width: usize, height: usize, side: usize, fit: Fit) -> Self {
+        let (short, long) = (width.min(height), width.max(height));
+        let all = (0, 0, width, height);
+        let (from, to) = match fit {
+            Fit::Crop => {
+                let (left, top) = ((width - short) / 2, (height - short) / 2);
+                ((left, top, short, short), (0, 0, side, side))
+            }
+            Fit::Stretch => (all, (0, 0, side, side)),
+            Fit::Pad => {
+                let scaled = |n: usize| ((n * side + long / 2) / long).max(1);
+                let (w, h) = (scaled(width), scaled(height));
+                (all, ((side - w) / 2, (side - h) / 2, w, h))
+            }
+        };
+        Self {
+            whole: (width, height),
+            from,
+            to,
+            side,
+        }
+    }
+
+    /// Where a point of the whole picture, in parts of its width and height, lies in the stored square,
+    /// pixels. What was cut off lies on the edge.
+    pub fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let along = |part: f64, whole: usize, from: (usize, usize), to: (usize, usize)| {
+            let inside = (part * whole as f64 - from.0 as f64) / from.1 as f64;
+            (to.0 as f64 + inside * to.1 as f64).clamp(0.0, self.side as f64)
+        };
+        let (from, to) = (self.from, self.to);
+        (
+            along(x, self.whole.0, (from.0, from.2), (to.0, to.2)),
+            along(y, self.whole.1, (from.1, from.3), (to.1, to.3)),
+        )
+    }
+}
+
 /// The picture as `side * side` bytes, row by row.
 pub fn square(image: &Gray, side: usize, fit: Fit, depth: Depth) -> Vec<u8> {
-    let (w, h) = (image.width, image.height);
-    let short = w.min(h);
-    let long = w.max(h);
-    // Source window, then the output window it fills.
-    let (x0, y0, sw, sh, dw, dh) = match fit {
-        Fit::Crop => ((w - short) / 2, (h - short) / 2, short, short, side, side),
-        Fit::Stretch => (0, 0, w, h, side, side),
-        Fit::Pad => {
-            let scaled = |n: usize| ((n * side + long / 2) / long).max(1);
-            (0, 0, w, h, scaled(w), scaled(h))
-        }
-    };
+    let w = image.width;
+    let frame = Frame::new(w, image.height, side, fit);
+    let ((x0, y0, sw, sh), (left, top, dw, dh)) = (frame.from, frame.to);
     let (low, high) = levels(&image.samples, depth);
     let columns = taps(sw, dw);
     let rows = taps(sh, dh);
@@ -59,7 +102,6 @@ pub fn square(image: &Gray, side: usize, fit: Fit, depth: Depth) -> Vec<u8> {
     }
     let scale = 255.0 / (high - low).max(1.0);
     let mut result = vec![0u8; side * side];
-    let (left, top) = ((side - dw) / 2, (side - dh) / 2);
     let mut sums = vec![0.0f32; dw];
     for (y, tap) in rows.iter().enumerate() {
         sums.fill(0.0);
@@ -140,5 +182,24 @@ fn shrink_row<T: Copy + Into<f32>>(source: &[T], columns: &[Taps], out: &mut [f3
             .zip(&tap.weights)
             .map(|(&v, &w)| v.into() * w)
             .sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_follow_the_picture() {
+        // 200 x 100 to 50: the middle 100 columns are kept, or everything at a quarter.
+        let crop = Frame::new(200, 100, 50, Fit::Crop);
+        assert_eq!(crop.place(0.5, 0.5), (25.0, 25.0));
+        assert_eq!(crop.place(0.25, 1.0), (0.0, 50.0));
+        assert_eq!(crop.place(0.1, 0.0), (0.0, 0.0), "cut off");
+        let pad = Frame::new(200, 100, 50, Fit::Pad);
+        assert_eq!(pad.place(0.0, 0.0), (0.0, 12.0));
+        assert_eq!(pad.place(1.0, 1.0), (50.0, 37.0));
+        let stretch = Frame::new(200, 100, 50, Fit::Stretch);
+        assert_eq!(stretch.place(0.1, 0.5), (5.0, 25.0));
     }
 }

@@ -287,10 +287,17 @@ fn foreign_files_are_named() {
     };
     let big = decode(&[0; 11], &small).expect_err("over the limit");
     assert_eq!(big.reason, Reason::TooLarge);
-    let absent = load(Path::new("/nonexistent/x.png"), &Limits::default()).expect_err("absent");
+    let absent = load(
+        &std::path::Path::new("/nonexistent/x.png").into(),
+        &Limits::default(),
+    )
+    .expect_err("absent");
     assert_eq!(absent.reason, Reason::Missing);
-    let folder =
-        load(Path::new(env!("CARGO_MANIFEST_DIR")), &Limits::default()).expect_err("a folder");
+    let folder = load(
+        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).into(),
+        &Limits::default(),
+    )
+    .expect_err("a folder");
     assert_eq!(folder.reason, Reason::Unreadable);
 }
 
