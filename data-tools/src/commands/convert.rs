@@ -11,6 +11,7 @@ use crate::convert::problems::MaxErrors;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
 use crate::image::{Depth, Fit, Limits};
+use crate::reports;
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
 use std::io::Write;
@@ -102,6 +103,8 @@ struct Common {
     /// What becomes of labels that a record with labels does not mention
     #[arg(long, value_enum, default_value_t)]
     unmentioned: Unmentioned,
+    #[command(flatten)]
+    texts: reports::Options,
     /// Name of the source, where records name none; also the name space of patient ids
     #[arg(long)]
     source: Option<String>,
@@ -163,6 +166,7 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
             uncertain: common.uncertain,
             unmentioned: common.unmentioned,
         },
+        texts: common.texts,
     };
     let name = common.source.unwrap_or_else(|| source.name());
     // A closed stderr must not stop a conversion.

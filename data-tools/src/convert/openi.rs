@@ -2,7 +2,7 @@
 //!
 //! Reports come as XML files in a folder, as the original `NLMCXR_reports.tgz`, or as Kaggle's
 //! `indiana_reports.csv`; pictures as a flat folder, named by image id (`CXR1_1_IM-0001-3001.png`) or as
-//! on Kaggle (`1_IM-0001-3001.dcm.png`). The text of a record is findings and impression. MeSH terms
+//! on Kaggle (`1_IM-0001-3001.dcm.png`). Reports have four sections, all but one of them often empty. MeSH terms
 //! give the 14 labels of NIH ChestX-ray14 where a term means one, so that both data sets share labels.
 
 use super::ConvertError;
@@ -10,9 +10,11 @@ use super::nih14::list_folder;
 use super::problems::Problems;
 use super::source::{Item, Labels, NIH14_LABELS, Source, View};
 use super::table::Table;
+use crate::reports::{self, Section};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// OpenI reports and pictures.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -48,6 +50,14 @@ const MESH: [(&str, &str); 16] = [
     ("Pneumothorax", "Pneumothorax"),
 ];
 
+/// The sections of every report, by their names in Kaggle's table; in XML they are capitals.
+const SECTIONS: [(Section, &str); 4] = [
+    (Section::Indication, "indication"),
+    (Section::Comparison, "comparison"),
+    (Section::Findings, "findings"),
+    (Section::Impression, "impression"),
+];
+
 /// A report file is a few kilobytes; more is no report.
 const MAX_XML: u64 = 4 << 20;
 
@@ -56,8 +66,7 @@ const MAX_XML: u64 = 4 << 20;
 struct Report {
     /// Number of the report, which is also that of the patient.
     number: String,
-    findings: String,
-    impression: String,
+    sections: Arc<reports::Report>,
     mesh: Vec<String>,
     /// Ids of its pictures.
     images: Vec<String>,
@@ -115,17 +124,11 @@ impl Openi {
         problems: &mut Problems,
         items: &mut Vec<Item>,
     ) {
-        let parts = [report.findings.trim(), report.impression.trim()];
-        let text = parts
-            .into_iter()
-            .filter(|p| !p.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
         let item = |id: &str, image: Option<PathBuf>, view: View| Item {
             id: id.to_owned(),
             image: image.map(Into::into),
             view,
-            text: text.clone(),
+            report: Some(report.sections.clone()),
             labels: labels(&report.mesh),
             patient: report.number.clone(),
             study: report.number.clone(),
@@ -153,10 +156,6 @@ impl Openi {
         }
         if items.len() > before {
             return;
-        }
-        if text.is_empty() {
-            let detail = "neither findings nor impression, and no picture";
-            return problems.scan(format!("report {}", report.number), "empty", detail);
         }
         items.push(item(&format!("CXR{}", report.number), None, View::Unknown));
     }
@@ -220,9 +219,11 @@ impl Openi {
         views: &Views,
     ) -> Result<Vec<Report>, ConvertError> {
         let mut table = Table::open(&self.reports)?;
-        let [uid, mesh, findings, impression] =
-            ["uid", "MeSH", "findings", "impression"].map(|c| table.column(c));
-        let (uid, mesh, findings, impression) = (uid?, mesh?, findings?, impression?);
+        let (uid, mesh) = (table.column("uid")?, table.column("MeSH")?);
+        let mut columns = Vec::new();
+        for section in SECTIONS {
+            columns.push((section.0, table.column(section.1)?));
+        }
         let mut images: HashMap<&str, Vec<String>> = HashMap::new();
         for (key, (number, _)) in views {
             images.entry(number).or_default().push(key.clone());
@@ -235,9 +236,9 @@ impl Openi {
                     let mut images = images.get(number.as_str()).cloned().unwrap_or_default();
                     images.sort();
                     let terms = row.get(mesh).split(';').map(|t| t.trim().to_owned());
+                    let sections = columns.iter().map(|(s, column)| (*s, row.get(*column)));
                     reports.push(Report {
-                        findings: row.get(findings).to_owned(),
-                        impression: row.get(impression).to_owned(),
+                        sections: Arc::new(reports::Report::from_sections(sections)),
                         mesh: terms.filter(|t| !t.is_empty()).collect(),
                         images,
                         number,
@@ -323,9 +324,10 @@ fn read_limited(
 fn read_xml(stem: &str, text: &str) -> Result<Report, String> {
     let document = roxmltree::Document::parse(text).map_err(|e| e.to_string())?;
     let all = |tag: &'static str| document.descendants().filter(move |n| n.has_tag_name(tag));
-    let section = |label: &str| {
-        let node = all("AbstractText").find(|n| n.attribute("Label") == Some(label));
-        node.and_then(|n| n.text()).unwrap_or("").trim().to_owned()
+    let section = |(section, label): (Section, &str)| {
+        let label = label.to_uppercase();
+        let node = all("AbstractText").find(|n| n.attribute("Label") == Some(&label));
+        (section, node.and_then(|n| n.text()).unwrap_or("").trim())
     };
     let uid = all("uId").find_map(|n| n.attribute("id")).unwrap_or(stem);
     if all("AbstractText").next().is_none() {
@@ -336,8 +338,7 @@ fn read_xml(stem: &str, text: &str) -> Result<Report, String> {
     });
     Ok(Report {
         number: uid.strip_prefix("CXR").unwrap_or(uid).to_owned(),
-        findings: section("FINDINGS"),
-        impression: section("IMPRESSION"),
+        sections: Arc::new(reports::Report::from_sections(SECTIONS.map(section))),
         mesh: mesh
             .filter_map(|n| n.text())
             .map(|t| t.trim().to_owned())
@@ -423,7 +424,11 @@ mod tests {
             (items[0].id.as_str(), items[1].id.as_str()),
             ("CXR7", "CXR10")
         );
-        assert_eq!(items[0].text, "Heart < normal. No acute disease.");
+        let text = |item: &Item| {
+            let report = item.report.as_deref().expect("a report");
+            reports::Options::default().of_report(report).text
+        };
+        assert_eq!(text(&items[0]), "Heart < normal. No acute disease.");
         assert_eq!(present(&items[0]), ["Cardiomegaly", "Pleural_Thickening"]);
         assert!(items[1].labels.named.is_empty() && !items[1].labels.closed);
         assert_eq!(problems.list().len(), 1);
@@ -499,8 +504,8 @@ mod tests {
         std::fs::write(
             &path,
             "uid,MeSH,Problems,image,indication,comparison,findings,impression\n\
-            10,No Indexing,x,y,z,,Heart < normal.,No acute disease.\n\
-            7,Cardiomegaly/mild;Thickening/pleura/apex,x,y,z,,Heart < normal. ,No acute disease.\n",
+            10,No Indexing,x,y,,,Heart < normal.,No acute disease.\n\
+            7,Cardiomegaly/mild;Thickening/pleura/apex,x,y,,,Heart < normal. ,No acute disease.\n",
         )
         .expect("written");
         source.reports = path;

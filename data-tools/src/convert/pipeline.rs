@@ -9,6 +9,7 @@ use super::source::{Region, Source};
 use super::split::Fractions;
 use super::{ConvertError, ids};
 use crate::image::{self, Depth, Fit, Frame, ImageError, Limits, Place};
+use crate::reports;
 use clap::ValueEnum;
 use cxr_engine::fsio;
 use cxr_engine::shard::{
@@ -62,6 +63,8 @@ pub struct Options {
     pub per_study: Option<usize>,
     /// What becomes of labels that are left open.
     pub policy: LabelPolicy,
+    /// What of reports is stored.
+    pub texts: reports::Options,
 }
 
 /// Converts `source` into the data set `out`. Its records are called `name`, where they name no source
@@ -87,6 +90,7 @@ pub fn convert(
         views: options.views,
         per_study: options.per_study,
         policy: options.policy,
+        texts: &options.texts,
     };
     let plan = plan(items, &planning, &mut problems)?;
     if plan.records.is_empty() {
@@ -274,6 +278,7 @@ fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
         "unmentioned".into(),
         json!(name(policy.unmentioned.to_possible_value())),
     );
+    options.texts.record(&mut map);
     map.insert("ids_kept".into(), json!(options.keep_ids));
     map
 }

@@ -6,12 +6,14 @@ use super::problems::Problems;
 use super::source::{Item, Region, View};
 use super::split::{self, Fractions};
 use crate::image::Place;
+use crate::reports::{self, Ready, Report};
 use cxr_engine::shard::{MISSING, NEGATIVE, POSITIVE, UNCERTAIN};
 use cxr_engine::text::train::{TrainOptions, Trainer};
 use cxr_engine::text::{self, WordPiece};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A record that will be written, if its picture can be decoded.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +68,8 @@ pub struct PlanOptions<'a> {
     pub per_study: Option<usize>,
     /// What becomes of labels.
     pub policy: LabelPolicy,
+    /// What of reports is stored.
+    pub texts: &'a reports::Options,
 }
 
 /// Which pictures are taken. A record whose picture is not is left out; its report goes with the study's others.
@@ -171,16 +175,36 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Normalises texts; drops what is empty or comes twice.
+/// Makes the texts; drops what is empty or comes twice.
 fn clean(items: Vec<Item>, options: &PlanOptions, problems: &mut Problems) -> Vec<Item> {
     let items = choose_pictures(items, options, problems);
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(items.len());
+    let mut last: Option<(Arc<Report>, Ready)> = None;
     for mut item in items {
-        item.text = text::normalise(&item.text);
+        // The pictures of a study come together: their report is read, and counted, once.
+        let ready = match (item.report.take(), last.take()) {
+            (Some(report), Some((other, ready))) if Arc::ptr_eq(&report, &other) => {
+                last = Some((other, ready.clone()));
+                ready
+            }
+            (report, _) => {
+                let ready = match &report {
+                    Some(report) => options.texts.of_report(report),
+                    None => options.texts.of_text(&item.text),
+                };
+                ready.notes.iter().for_each(|note| problems.note(note));
+                last = report.map(|report| (report, ready.clone()));
+                ready
+            }
+        };
+        item.text = ready.text;
         let name = format!("{}/{}", item.source, item.id);
         if item.image.is_none() && item.text.is_empty() {
-            problems.scan(name, "empty", "neither picture nor text");
+            // One that is too short is counted among the notes; it is as good as any, but for its length.
+            if !ready.too_short {
+                problems.scan(name, "empty", "neither picture nor text");
+            }
         } else if !seen.insert((item.source.clone(), item.id.clone())) {
             problems.scan(
                 name,
@@ -319,8 +343,11 @@ pub fn vocabulary<'a>(
 mod tests {
     use super::super::source::Labels;
     use super::*;
+    use crate::reports::Section;
+    use std::sync::LazyLock;
 
     fn options(salt: &str) -> PlanOptions<'static> {
+        static TEXTS: LazyLock<reports::Options> = LazyLock::new(reports::Options::default);
         PlanOptions {
             space: "s",
             salt: Salt::new(salt),
@@ -332,6 +359,7 @@ mod tests {
             views: Views::All,
             per_study: None,
             policy: LabelPolicy::default(),
+            texts: &TEXTS,
         }
     }
 
@@ -404,6 +432,34 @@ mod tests {
         assert_eq!(plan.records.len(), 2);
         let reasons: Vec<_> = problems.list().iter().map(|p| p.reason).collect();
         assert_eq!(reasons, ["double-id", "empty"]);
+    }
+
+    #[test]
+    fn the_pictures_of_a_study_share_a_report() {
+        let report = |findings| Arc::new(Report::from_sections([(Section::Findings, findings)]));
+        let with = |id: &str, report: &Arc<Report>| Item {
+            text: String::new(),
+            report: Some(report.clone()),
+            ..picture(id, "s", View::Frontal)
+        };
+        let (long, short) = (report("Seen on 3/14/2019: clear lungs."), report("Normal."));
+        let alone = Item {
+            image: None,
+            ..with("5", &short)
+        };
+        let items = vec![with("1", &long), with("2", &long), with("3", &short), alone];
+        let mut problems = Problems::default();
+        let plan = plan(items, &options("x"), &mut problems).expect("plans");
+        let texts: Vec<&str> = plan.records.iter().map(|r| r.text.as_str()).collect();
+        let text = "Seen on 3/14/2019: clear lungs.";
+        assert_eq!(texts, [text, text, ""], "a picture stays without its text");
+        assert!(problems.list().is_empty(), "{:?}", problems.list());
+        let table = problems.table();
+        assert!(
+            table.contains("1  passed over: text with what looks like a date")
+                && table.contains("1  passed over: text under --min-words"),
+            "{table}"
+        );
     }
 
     #[test]

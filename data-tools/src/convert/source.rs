@@ -4,13 +4,15 @@
 //! fields are its options on the command line (`clap::Args`): read its tables and reports in `scan`,
 //! give one [`Item`] a record, and report what cannot be used to `problems`. Then name it in
 //! `commands/convert.rs`, one variant and one line. Pictures are decoded later, in parallel, by the
-//! pipeline; choice of views, label policies, splits, vocabulary, hashing of ids and writing are the
+//! pipeline; choice of views, of the sections of a report, cleaning of texts, label policies, splits, vocabulary, hashing of ids and writing are the
 //! same for every data set and stand in `plan.rs` and `pipeline.rs`.
 
 use super::ConvertError;
 use super::problems::Problems;
 use crate::image::Place;
+use crate::reports::Report;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A data set in some layout.
 pub trait Source {
@@ -38,8 +40,10 @@ pub struct Item {
     pub view: View,
     /// What is marked on the picture.
     pub regions: Vec<Region>,
-    /// The report, as it stands; empty for none.
+    /// The report, as it stands; empty for none, or where there is `report`.
     pub text: String,
+    /// The report by its sections, where its data set knows them; one for all pictures of a study.
+    pub report: Option<Arc<Report>>,
     /// What is known of its findings.
     pub labels: Labels,
     /// The patient, or whatever must never be parted by a split.
