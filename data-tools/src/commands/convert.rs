@@ -1,10 +1,12 @@
 //! `cxr-data convert`: a data set of some layout into shards.
 
 use super::{Context, Failure, Outcome};
+use crate::convert::chexpert::Chexpert;
 use crate::convert::ids;
 use crate::convert::manifest::Manifest;
 use crate::convert::nih14::Nih14;
 use crate::convert::openi::Openi;
+use crate::convert::padchest::Padchest;
 use crate::convert::pipeline::{Options, convert};
 use crate::convert::plan::{LabelPolicy, Uncertain, Unmentioned, Views, Vocabulary};
 use crate::convert::problems::MaxErrors;
@@ -28,10 +30,14 @@ pub struct Args {
 enum SourceArgs {
     /// Any data set, as a CSV file or JSON lines with the columns id, image, text, labels, patient, study, source, split, view
     Manifest(With<Manifest>),
+    /// CheXpert (Stanford), full size or small: pictures with 14 labels; reports from CheXpert Plus
+    Chexpert(With<Chexpert>),
     /// NIH ChestX-ray14: pictures with 14 labels
     Nih14(With<Nih14>),
     /// OpenI (Indiana University): reports, with pictures where they are there
     Openi(With<Openi>),
+    /// PadChest (Alicante): pictures with labels and stemmed Spanish reports
+    Padchest(With<Padchest>),
 }
 
 /// A source's own options, and those of every source.
@@ -55,9 +61,9 @@ struct Common {
     /// What becomes of the long side of an oblong picture
     #[arg(long, value_enum, default_value_t)]
     fit: Fit,
-    /// How 16-bit pictures are scaled: by the bits they use, by 65535, or from their own least to largest value
-    #[arg(long, value_enum, default_value_t)]
-    depth: Depth,
+    /// How 16-bit pictures are scaled: by the bits they use, by 65535, or from their own least to largest value [default: used; padchest: full]
+    #[arg(long, value_enum)]
+    depth: Option<Depth>,
     /// Vocabulary file, one piece a line [default: one is trained on the training texts]
     #[arg(long, conflicts_with = "vocab_size")]
     vocab: Option<PathBuf>,
@@ -124,8 +130,10 @@ fn fraction(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
     match args.source {
         SourceArgs::Manifest(with) => start(&with.source, with.common),
+        SourceArgs::Chexpert(with) => start(&with.source, with.common),
         SourceArgs::Nih14(with) => start(&with.source, with.common),
         SourceArgs::Openi(with) => start(&with.source, with.common),
+        SourceArgs::Padchest(with) => start(&with.source, with.common),
     }
 }
 
@@ -140,7 +148,7 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
     let options = Options {
         side: common.side,
         fit: common.fit,
-        depth: common.depth,
+        depth: common.depth.unwrap_or_else(|| source.depth()),
         limits: Limits {
             max_pixels: common.max_pixels,
             ..Limits::default()

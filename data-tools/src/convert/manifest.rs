@@ -10,11 +10,11 @@
 //! empty cell says nothing.
 
 use super::problems::Problems;
+use super::read::Text;
 use super::source::{Item, Labels, Source, View};
 use super::table::Table;
 use super::{ConvertError, split};
 use serde_json::{Map, Value};
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 const COLUMNS: [&str; 9] = [
@@ -98,17 +98,12 @@ impl Manifest {
             table.column("image")?;
         }
         let header = table.header().to_vec();
-        while let Some(row) = table.next_row() {
-            match row {
-                Ok(row) => {
-                    let cells = header
-                        .iter()
-                        .enumerate()
-                        .map(|(i, name)| (name.clone(), Value::from(row.get(i))));
-                    take(row.line, &cells.collect(), problems);
-                }
-                Err((line, detail)) => problems.scan(self.place(line), "bad-row", detail),
-            }
+        while let Some(row) = table.row(problems)? {
+            let cells = header
+                .iter()
+                .enumerate()
+                .map(|(i, name)| (name.clone(), Value::from(row.get(i))));
+            take(row.line, &cells.collect(), problems);
         }
         Ok(())
     }
@@ -118,10 +113,10 @@ impl Manifest {
         problems: &mut Problems,
         take: &mut impl FnMut(u64, &Map<String, Value>, &mut Problems),
     ) -> Result<(), ConvertError> {
-        let file =
-            std::fs::File::open(&self.path).map_err(|e| ConvertError::read(&self.path, e))?;
-        for (line, text) in (1u64..).zip(std::io::BufReader::new(file).split(b'\n')) {
-            let text = text.map_err(|e| ConvertError::read(&self.path, e))?;
+        let mut file = Text::open(&self.path)?;
+        let (mut text, mut line) = (Vec::new(), 0);
+        while file.line(&mut text)? {
+            line += 1;
             if text.trim_ascii().is_empty() {
                 continue;
             }

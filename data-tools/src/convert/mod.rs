@@ -9,15 +9,20 @@
 //! A bad file never stops a conversion: it is listed, its text is still used, and the exit code says
 //! whether there were more of them than allowed.
 
+mod archive;
+pub mod chexpert;
+mod files;
 pub mod ids;
 pub mod manifest;
 pub mod nih14;
 pub mod openi;
 pub mod outcome;
+pub mod padchest;
 mod parallel;
 pub mod pipeline;
 pub mod plan;
 pub mod problems;
+mod read;
 pub mod source;
 pub mod split;
 mod table;

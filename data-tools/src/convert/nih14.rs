@@ -4,18 +4,23 @@
 //! `Data_Entry_2017.csv` (a comma more at the end of each line) and Kaggle's `sample_labels.csv`. In
 //! the first two, two column names hold unquoted commas, so that the header has 11 fields for 9 names;
 //! the columns used here stand before them. Patient ids are `13` in one form and `00000013` in another.
+//!
+//! `BBox_List_2017.csv` marks findings on some pictures; its header is broken by commas in the same way,
+//! so its numbers are read by their place. Google's radiologists read some pictures again (Majkowska
+//! et al., Radiology 2020): `google2019_nih-chest-xray-labels.csv` has four findings of theirs.
 
+use super::files::{Pictures, is_picture};
 use super::problems::Problems;
-use super::source::{Item, Labels, NIH14_LABELS, Source, View};
+use super::source::{Item, Labels, NIH14_LABELS, Region, Source, View};
 use super::table::Table;
-use super::{ConvertError, split};
+use super::{ConvertError, read, split};
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// An NIH ChestX-ray14 folder: the table, and the pictures in `images/`, `images_*/images/`, `images_*/` or directly.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Nih14 {
-    /// Folder with the table and images/ or images_*/images/
+    /// Folder with the table and the pictures: images/, images_*/images/ or uncompressed images_*.tar
     #[arg(long)]
     pub root: PathBuf,
     /// Table of labels [default: found in the folder]
@@ -24,9 +29,28 @@ pub struct Nih14 {
     /// File list of a split, may be repeated [default: test_list.txt and train_val_list.txt of the folder]
     #[arg(long = "list", value_name = "SPLIT=FILE", value_parser = parse_list)]
     pub lists: Vec<(String, PathBuf)>,
+    /// Table of marked findings [default: BBox_List_2017.csv of the folder, if it is there]
+    #[arg(long)]
+    pub boxes: Option<PathBuf>,
+    /// Whose labels are read: the data set's 14, or those and over them the four of Google's radiologists
+    #[arg(long, value_enum, default_value_t)]
+    pub labels: Labellers,
+    /// Table of Google's labels [default: google2019_nih-chest-xray-labels.csv or .csv.gz of the folder]
+    #[arg(long)]
+    pub google_table: Option<PathBuf>,
     /// Passes over rows whose picture is not there
     #[arg(long)]
     pub only_present: bool,
+}
+
+/// Whose labels are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Labellers {
+    /// The 14 labels that the data set was made with, mined from its reports.
+    #[default]
+    Nih,
+    /// Those, and Fracture, Pneumothorax, Airspace opacity and Nodule or mass where radiologists gave them.
+    Google2019,
 }
 
 const TABLES: [&str; 3] = [
@@ -34,6 +58,27 @@ const TABLES: [&str; 3] = [
     "Data_Entry_2017.csv",
     "sample_labels.csv",
 ];
+
+const BOXES: &str = "BBox_List_2017.csv";
+
+/// Side of the pictures that boxes are measured in, pixels.
+const BOX_SPACE: f64 = 1024.0;
+
+const GOOGLE: [&str; 2] = [
+    "google2019_nih-chest-xray-labels.csv",
+    "google2019_nih-chest-xray-labels.csv.gz",
+];
+
+/// Google's findings, as their table spells them.
+const GOOGLE_LABELS: [&str; 4] = [
+    "Fracture",
+    "Pneumothorax",
+    "Airspace opacity",
+    "Nodule or mass",
+];
+
+/// What Google's radiologists said of a picture.
+type GoogleLabels = [(&'static str, i8); 4];
 
 /// Official lists. The first holds training and validation together: its patients are dealt by hash.
 const OFFICIAL_TEST: &str = "test_list.txt";
@@ -51,25 +96,22 @@ impl Source for Nih14 {
         let findings = table.column("Finding Labels")?;
         let patient = table.column("Patient ID")?;
         let position = table.find("View Position");
-        let files = self.pictures()?;
+        let pictures = Pictures::find(&self.root, 2, &|name| {
+            is_picture(name).then(|| name.to_owned())
+        })?;
         let lists = self.read_lists()?;
+        let mut boxes = self.read_boxes(problems)?;
+        let google = self.read_google(problems)?;
         let mut items = Vec::new();
         let mut absent = 0u64;
-        while let Some(row) = table.next_row() {
-            let row = match row {
-                Ok(row) => row,
-                Err((line, detail)) => {
-                    problems.scan(format!("{}:{line}", path.display()), "bad-row", detail);
-                    continue;
-                }
-            };
-            let place = || format!("{}:{}", path.display(), row.line);
+        while let Some(row) = table.row(problems)? {
+            let place = || table.place(row.line);
             let (file, patient) = (row.get(name), row.get(patient).trim_start_matches('0'));
             if file.is_empty() || patient.is_empty() {
                 problems.scan(place(), "bad-row", "no image index or no patient id");
                 continue;
             }
-            let labels = match read_findings(row.get(findings)) {
+            let mut labels = match read_findings(row.get(findings)) {
                 Ok(labels) => labels,
                 Err(label) => {
                     problems.scan(
@@ -80,18 +122,19 @@ impl Source for Nih14 {
                     continue;
                 }
             };
-            let Some(image) = files.get(file) else {
+            let Some(image) = pictures.get(file) else {
                 if self.only_present {
                     absent += 1;
                 } else {
-                    problems.scan(
-                        self.root.join(file).display().to_string(),
-                        "missing",
-                        "named in the table, not found",
-                    );
+                    let (path, detail) = pictures.missing(file);
+                    problems.scan(path, "missing", detail);
                 }
                 continue;
             };
+            for (name, value) in google.get(file).into_iter().flatten() {
+                labels.named.retain(|(n, _)| n != name);
+                labels.named.push((name.to_string(), *value));
+            }
             let split = lists.as_ref().map(|lists| lists.get(file).cloned());
             if split == Some(None) {
                 problems.scan(
@@ -104,9 +147,10 @@ impl Source for Nih14 {
             let id = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             items.push(Item {
                 id: id.to_owned(),
-                image: Some(image.clone().into()),
+                image: Some(image.clone()),
                 view: position.map_or(View::Unknown, |p| View::of_position(row.get(p))),
                 labels,
+                regions: boxes.remove(file).unwrap_or_default(),
                 patient: patient.to_owned(),
                 // The name is patient_follow-up: one picture an examination.
                 study: id.to_owned(),
@@ -135,33 +179,6 @@ impl Nih14 {
         })
     }
 
-    /// Every picture by file name.
-    fn pictures(&self) -> Result<HashMap<String, PathBuf>, ConvertError> {
-        let mut folders = vec![self.root.clone(), self.root.join("images")];
-        for (name, path) in list_folder(&self.root)? {
-            if name.starts_with("images_") && path.is_dir() {
-                folders.push(path.join("images"));
-                folders.push(path);
-            }
-        }
-        let mut files = HashMap::new();
-        for folder in folders.iter().filter(|f| f.is_dir()) {
-            for (name, path) in list_folder(folder)? {
-                let lower = name.to_lowercase();
-                if [".png", ".jpg", ".jpeg"].iter().any(|e| lower.ends_with(e)) {
-                    files.entry(name).or_insert(path);
-                }
-            }
-        }
-        if files.is_empty() {
-            return Err(ConvertError::NotFound {
-                what: format!("no pictures in {}", self.root.display()),
-                hint: "expected images/*.png or images_001/images/*.png in it".to_owned(),
-            });
-        }
-        Ok(files)
-    }
-
     /// Split by file name; the inner `None` is for files whose patients are dealt by hash. `None`: there
     /// are no lists.
     fn read_lists(&self) -> Result<Option<BTreeMap<String, Option<String>>>, ConvertError> {
@@ -180,12 +197,103 @@ impl Nih14 {
         }
         let mut by_file = BTreeMap::new();
         for (name, path) in lists {
-            let text = std::fs::read_to_string(&path).map_err(|e| ConvertError::read(&path, e))?;
-            for file in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-                by_file.insert(file.to_owned(), name.clone());
+            for file in read::lines(&path)? {
+                by_file.insert(file, name.clone());
             }
         }
         Ok(Some(by_file))
+    }
+
+    /// Marked findings by file name, in the table's order.
+    fn read_boxes(
+        &self,
+        problems: &mut Problems,
+    ) -> Result<HashMap<String, Vec<Region>>, ConvertError> {
+        let usual = self.root.join(BOXES);
+        let path = match &self.boxes {
+            Some(path) => path,
+            None if usual.is_file() => &usual,
+            None => return Ok(HashMap::new()),
+        };
+        let mut table = Table::open(path)?;
+        let name = table.column("Image Index")?;
+        let label = table.column("Finding Label")?;
+        let mut boxes: HashMap<String, Vec<Region>> = HashMap::new();
+        while let Some(row) = table.row(problems)? {
+            // Left, top, width, height: the four cells behind the label.
+            let sides = [1, 2, 3, 4].map(|i| row.get(label + i).parse().unwrap_or(f64::NAN));
+            let [x, y, width, height] = sides.map(|n: f64| n / BOX_SPACE);
+            let inside = |n: f64| (0.0..=1.0).contains(&n);
+            // A pixel over the edge is rounding.
+            let within = |end: f64| end <= 1.0 + 1.0 / BOX_SPACE;
+            if ![x, y, width, height].into_iter().all(inside)
+                || !within(x + width)
+                || !within(y + height)
+            {
+                let detail = format!("not a box within {BOX_SPACE} pixels");
+                problems.scan(table.place(row.line), "bad-box", detail);
+                continue;
+            }
+            match canonical(row.get(label)) {
+                Ok(label) => boxes
+                    .entry(row.get(name).to_owned())
+                    .or_default()
+                    .push(Region {
+                        label: label.to_owned(),
+                        x,
+                        y,
+                        width,
+                        height,
+                    }),
+                Err(label) => {
+                    let detail = format!("the finding {label:?} is not known");
+                    problems.scan(table.place(row.line), "bad-label", detail);
+                }
+            }
+        }
+        Ok(boxes)
+    }
+
+    /// Google's labels by file name.
+    fn read_google(
+        &self,
+        problems: &mut Problems,
+    ) -> Result<HashMap<String, GoogleLabels>, ConvertError> {
+        let mut by_file = HashMap::new();
+        if self.labels != Labellers::Google2019 {
+            return Ok(by_file);
+        }
+        let usual = GOOGLE.map(|name| self.root.join(name));
+        let found = self
+            .google_table
+            .as_ref()
+            .or_else(|| usual.iter().find(|p| p.is_file()));
+        let path = found.ok_or_else(|| ConvertError::NotFound {
+            what: format!("no table of Google's labels in {}", self.root.display()),
+            hint: format!("expected {}, or name it with --google-table", GOOGLE[0]),
+        })?;
+        let mut table = Table::open(path)?;
+        let name = table.column("Image Index")?;
+        let mut columns = [0; 4];
+        for (column, label) in columns.iter_mut().zip(GOOGLE_LABELS) {
+            *column = table.column(label)?;
+        }
+        while let Some(row) = table.row(problems)? {
+            let values = columns.map(|c| match row.get(c).to_ascii_uppercase().as_str() {
+                "YES" => 1,
+                "NO" => 0,
+                _ => i8::MIN,
+            });
+            if values.contains(&i8::MIN) {
+                let detail = "a finding is neither YES nor NO";
+                problems.scan(table.place(row.line), "bad-label", detail);
+                continue;
+            }
+            let mut labels = GOOGLE_LABELS.map(|label| (label, 0));
+            labels.iter_mut().zip(values).for_each(|(l, v)| l.1 = v);
+            by_file.insert(row.get(name).to_owned(), labels);
+        }
+        Ok(by_file)
     }
 }
 
@@ -200,49 +308,37 @@ pub fn parse_list(text: &str) -> Result<(String, PathBuf), String> {
     Ok((split::parse(name)?, PathBuf::from(path)))
 }
 
-/// The names of a cell, `|` between them; the error is a name that is not one of the 14.
-fn read_findings(cell: &str) -> Result<Labels, String> {
-    let mut named = Vec::new();
-    for name in cell.split('|').map(str::trim).filter(|n| !n.is_empty()) {
-        let name = name.replace(' ', "_");
-        // The table of boxes shortens one name.
-        let name = if name == "Infiltrate" {
-            "Infiltration"
-        } else {
-            &name
-        };
-        if name == "No_Finding" {
-            continue;
-        }
-        match NIH14_LABELS.iter().find(|l| **l == name) {
-            Some(label) => named.push(((*label).to_owned(), 1)),
-            None => return Err(name.to_owned()),
-        }
-    }
-    // All 14 are judged for every picture, present here or not.
-    for label in NIH14_LABELS {
-        if !named.iter().any(|(n, _)| n == label) {
-            named.push((label.to_owned(), 0));
-        }
-    }
-    Ok(Labels {
-        named,
-        closed: true,
-    })
+/// The data set's name of a finding; the error is one that is not of the 14.
+fn canonical(name: &str) -> Result<&'static str, String> {
+    let name = name.trim().replace(' ', "_");
+    // The table of boxes shortens one name.
+    let name = match name.as_str() {
+        "Infiltrate" => "Infiltration",
+        other => other,
+    };
+    let known = NIH14_LABELS.into_iter().find(|l| *l == name);
+    known.ok_or_else(|| name.to_owned())
 }
 
-/// Names and paths of a folder's entries, sorted.
-pub(super) fn list_folder(folder: &Path) -> Result<Vec<(String, PathBuf)>, ConvertError> {
-    let unread = |e| ConvertError::read(folder, e);
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unread)? {
-        let entry = entry.map_err(unread)?;
-        if let Ok(name) = entry.file_name().into_string() {
-            entries.push((name, entry.path()));
+/// The names of a cell, `|` between them; the error is a name that is not one of the 14.
+fn read_findings(cell: &str) -> Result<Labels, String> {
+    // All 14 are judged for every picture, present here or not.
+    let mut named = NIH14_LABELS.map(|label| (label.to_owned(), 0)).to_vec();
+    for name in cell.split('|').map(str::trim).filter(|n| !n.is_empty()) {
+        if matches!(name, "No Finding" | "No_Finding") {
+            continue;
         }
+        let label = canonical(name)?;
+        named
+            .iter_mut()
+            .filter(|(n, _)| n == label)
+            .for_each(|(_, v)| *v = 1);
     }
-    entries.sort();
-    Ok(entries)
+    // Not closed: what Google's radiologists judged is unknown of other pictures.
+    Ok(Labels {
+        named,
+        closed: false,
+    })
 }
 
 #[cfg(test)]
@@ -337,6 +433,62 @@ mod tests {
         assert!(items.iter().all(|i| i.split.as_deref() == Some("val")));
         assert_eq!(problems.list()[0].reason, "in-no-split");
         assert!(parse_list("a b=x.txt").is_err() && parse_list("=x.txt").is_err());
+    }
+
+    #[test]
+    fn boxes_are_kept_in_parts_of_the_picture() {
+        let (dir, source) = folder(TABLES[0], V2020);
+        // The header as it is: commas within its brackets, and three more.
+        let boxes = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n\
+            00000013_000.png,Infiltrate,256.0,512.0,128,64\n\
+            00000013_000.png,Mass,0,0,1024,1024\n\
+            00000013_001.png,Mass,1000,0,128,10\n\
+            00000013_001.png,Mass,a,0,128,10\n\
+            00000013_001.png,Rib,0,0,1,1\n";
+        std::fs::write(dir.path().join(BOXES), boxes).expect("written");
+        let mut problems = Problems::default();
+        let items = source.scan("nih14", &mut problems).expect("scans");
+        let region = |label: &str, x, y, width, height| Region {
+            label: label.into(),
+            x,
+            y,
+            width,
+            height,
+        };
+        let want = [
+            region("Infiltration", 0.25, 0.5, 0.125, 0.0625),
+            region("Mass", 0.0, 0.0, 1.0, 1.0),
+        ];
+        assert_eq!(items[0].regions, want);
+        assert!(items[1].regions.is_empty());
+        let reasons: Vec<_> = problems.list().iter().map(|p| p.reason).collect();
+        assert_eq!(reasons, ["bad-box", "bad-box", "bad-label"]);
+    }
+
+    #[test]
+    fn radiologists_labels_stand_over_mined_ones() {
+        let (dir, mut source) = folder(TABLES[0], V2020);
+        source.labels = Labellers::Google2019;
+        let scan = |source: &Nih14| source.scan("nih14", &mut Problems::default());
+        let error = scan(&source).expect_err("no table").to_string();
+        assert!(error.contains(GOOGLE[0]), "{error}");
+        let text = "Patient ID,Image Index,Fracture,Pneumothorax,Airspace opacity,Nodule or mass,Set Id\n\
+            13,00000013_000.png,NO,YES,YES,NO,Test\n13,00000013_001.png,?,NO,NO,NO,Test\n";
+        std::fs::write(dir.path().join(GOOGLE[0]), text).expect("written");
+        let mut problems = Problems::default();
+        let items = source.scan("nih14", &mut problems).expect("scans");
+        let value = |item: &Item, name: &str| {
+            let mut found = item.labels.named.iter().filter(|(n, _)| n == name);
+            let value = found.next().map(|(_, v)| *v);
+            assert!(found.next().is_none(), "{name} twice");
+            value
+        };
+        assert_eq!(value(&items[0], "Pneumothorax"), Some(1));
+        assert_eq!(value(&items[0], "Fracture"), Some(0));
+        assert_eq!(value(&items[0], "Cardiomegaly"), Some(1));
+        assert_eq!(value(&items[1], "Pneumothorax"), Some(0));
+        assert_eq!(value(&items[1], "Fracture"), None, "nobody looked");
+        assert_eq!(problems.list()[0].reason, "bad-label");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! give the 14 labels of NIH ChestX-ray14 where a term means one, so that both data sets share labels.
 
 use super::ConvertError;
-use super::nih14::list_folder;
+use super::files::list_folder;
 use super::problems::Problems;
 use super::source::{Item, Labels, NIH14_LABELS, Source, View};
 use super::table::Table;
@@ -78,7 +78,7 @@ impl Source for Openi {
     }
 
     fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
-        let views = self.read_projections()?;
+        let views = self.read_projections(problems)?;
         let extension = self
             .reports
             .extension()
@@ -229,32 +229,23 @@ impl Openi {
             images.entry(number).or_default().push(key.clone());
         }
         let mut reports = Vec::new();
-        while let Some(row) = table.next_row() {
-            match row {
-                Ok(row) => {
-                    let number = row.get(uid).to_owned();
-                    let mut images = images.get(number.as_str()).cloned().unwrap_or_default();
-                    images.sort();
-                    let terms = row.get(mesh).split(';').map(|t| t.trim().to_owned());
-                    let sections = columns.iter().map(|(s, column)| (*s, row.get(*column)));
-                    reports.push(Report {
-                        sections: Arc::new(reports::Report::from_sections(sections)),
-                        mesh: terms.filter(|t| !t.is_empty()).collect(),
-                        images,
-                        number,
-                    });
-                }
-                Err((line, detail)) => problems.scan(
-                    format!("{}:{line}", self.reports.display()),
-                    "bad-row",
-                    detail,
-                ),
-            }
+        while let Some(row) = table.row(problems)? {
+            let number = row.get(uid).to_owned();
+            let mut images = images.get(number.as_str()).cloned().unwrap_or_default();
+            images.sort();
+            let terms = row.get(mesh).split(';').map(|t| t.trim().to_owned());
+            let sections = columns.iter().map(|(s, column)| (*s, row.get(*column)));
+            reports.push(Report {
+                sections: Arc::new(reports::Report::from_sections(sections)),
+                mesh: terms.filter(|t| !t.is_empty()).collect(),
+                images,
+                number,
+            });
         }
         self.sorted(reports)
     }
 
-    fn read_projections(&self) -> Result<Views, ConvertError> {
+    fn read_projections(&self, problems: &mut Problems) -> Result<Views, ConvertError> {
         let mut views = Views::new();
         let Some(path) = &self.projections else {
             return Ok(views);
@@ -262,12 +253,9 @@ impl Openi {
         let mut table = Table::open(path)?;
         let [uid, file, view] = ["uid", "filename", "projection"].map(|c| table.column(c));
         let (uid, file, view) = (uid?, file?, view?);
-        while let Some(row) = table.next_row() {
-            // A row that cannot be read leaves its picture without a view, no more.
-            if let Ok(row) = row {
-                let value = (row.get(uid).to_owned(), row.get(view).to_owned());
-                views.insert(picture_key(row.get(file)), value);
-            }
+        while let Some(row) = table.row(problems)? {
+            let value = (row.get(uid).to_owned(), row.get(view).to_owned());
+            views.insert(picture_key(row.get(file)), value);
         }
         Ok(views)
     }

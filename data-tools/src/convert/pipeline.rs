@@ -1,6 +1,6 @@
 //! The conversion itself: plan, decode and tokenise in parallel, write in order.
 
-use super::nih14::list_folder;
+use super::files::list_folder;
 use super::outcome::Summary;
 use super::parallel::in_order;
 use super::plan::{LabelPolicy, Plan, PlanOptions, Planned, Views, Vocabulary, plan, vocabulary};

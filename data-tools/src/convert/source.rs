@@ -9,7 +9,7 @@
 
 use super::ConvertError;
 use super::problems::Problems;
-use crate::image::Place;
+use crate::image::{Depth, Place};
 use crate::reports::Report;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -19,6 +19,11 @@ pub trait Source {
     /// What the source of its records is called, and the name space of its patient ids, unless the user
     /// gives another name.
     fn name(&self) -> String;
+
+    /// How its 16-bit pictures are scaled, unless the user says so.
+    fn depth(&self) -> Depth {
+        Depth::default()
+    }
 
     /// Reads tables and reports and lists the records, always in the same order. Opens no picture.
     /// `source` is the name that the records get.
