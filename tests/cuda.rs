@@ -144,6 +144,50 @@ fn a_resumed_run_is_the_same_bit_by_bit() {
     }
 }
 
+/// The host reads the figures of a step while the next one runs, unless a checkpoint needs the state behind it: with one
+/// behind each step, or a resume, no figure and not a bit differs, also where the limits of the guard leave steps out.
+#[test]
+fn figures_that_come_late_change_nothing() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let more = [
+        "--set",
+        "train.steps=30",
+        "--set",
+        "train.val_every=0",
+        "--set",
+        "train.checkpoint_every=0",
+        "--set",
+        "train.spike_factor=1.01",
+        "--set",
+        "train.max_skipped=30",
+    ];
+    let run = |name, last: &[&'static str]| {
+        let more = [&more[..], last].concat();
+        finished(&QUICK.run(&bench.command(name, &on("cuda", &more))));
+    };
+    run("late", &[]);
+    run("at_once", &["--set", "train.checkpoint_every=1"]);
+    run("resumed", &["--max-steps", "25"]);
+    run("resumed", &["--resume", "auto"]);
+    let figures = |name| ["step", "loss", "grad_norm"].map(|key| losses(&bench, name, key));
+    let skipped = |name| {
+        let records = metrics(&bench.path(name));
+        records.iter().filter(|m| m["skipped"] == true).count()
+    };
+    let model = |name| tensors(&bench.path(&format!("{name}/last/model.safetensors")));
+    let late = figures("late");
+    assert_eq!(late[0].len(), 30);
+    assert!(skipped("late") > 0, "no step was left out");
+    for other in ["at_once", "resumed"] {
+        assert_eq!(late, figures(other), "{other}");
+        assert_eq!(skipped("late"), skipped(other), "{other}");
+        assert!(model("late") == model(other), "{other}");
+    }
+}
+
 /// A checkpoint belongs to no device.
 #[test]
 fn a_run_moves_from_the_cpu_to_the_device_and_back() {

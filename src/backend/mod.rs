@@ -78,7 +78,14 @@ pub struct Sizes {
     pub bytes: usize,
     /// Bytes that a call may use as scratch of the device's own: the most of [`Backend::workspace`].
     pub workspace: usize,
+    /// Numbers that one [`Backend::put`] copies at most.
+    pub put: usize,
+    /// Numbers that one [`Backend::fetch`] copies at most.
+    pub fetched: usize,
 }
+
+/// How many fetches may be under way.
+pub const FETCHES: usize = 2;
 
 /// What changes from one replay of a list to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,6 +178,15 @@ pub trait Backend: Send {
 
     /// Copies numbers from the device, once all calls before are done.
     fn read(&mut self, src: Floats, dst: &mut [f64]) -> Result<(), BackendError>;
+
+    /// As [`Backend::write`] behind all calls so far, but nothing is waited for.
+    fn put(&mut self, parts: &[(Floats, &[f64])]) -> Result<(), BackendError>;
+
+    /// Puts a copy of numbers to the host in line, which [`Backend::fetched`] gives: at most [`FETCHES`] of them.
+    fn fetch(&mut self, src: Floats) -> Result<(), BackendError>;
+
+    /// Waits for the oldest fetch and gives its numbers.
+    fn fetched(&mut self, dst: &mut [f64]) -> Result<(), BackendError>;
 
     /// [`Backend::write`] for single precision.
     fn write_f32(&mut self, dst: Floats, src: &[f32]) -> Result<(), BackendError>;

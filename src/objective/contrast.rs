@@ -27,7 +27,7 @@ pub(super) struct Contrast {
     /// Rows and columns of the logits that have a target.
     targets: usize,
     labels: [Vec<i8>; 2],
-    soft: [Vec<f32>; 2],
+    soft: [Vec<f64>; 2],
 }
 
 /// Where the pooled rows of one micro-batch lie in the store.
@@ -159,15 +159,9 @@ impl Contrast {
         self.targets
     }
 
-    /// Soft targets by row and by column: the softmax of the
-    /// cosine of label sets (MedCLIP, Wang et al. 2022); a row without labels has its partner as
-    /// target, and without partner none.
-    pub fn soft_targets(
-        &mut self,
-        micro: &[&Batch],
-        places: &[Place],
-        labels: usize,
-    ) -> [&[f32]; 2] {
+    /// Makes the soft targets of a step: the softmax of the cosine of label sets (MedCLIP, Wang et al. 2022); a row
+    /// without labels has its partner as target, and without partner none.
+    pub fn make_soft(&mut self, micro: &[&Batch], places: &[Place], labels: usize) {
         let [image_labels, text_labels] = &mut self.labels;
         image_labels.clear();
         image_labels.resize(self.images * labels, -2);
@@ -214,6 +208,10 @@ impl Contrast {
             ));
         }
         self.targets = targets;
+    }
+
+    /// The soft targets of the step, by row and by column; empty if there are none.
+    pub fn soft(&self) -> [&[f64]; 2] {
         [&self.soft[0], &self.soft[1]]
     }
 }
@@ -224,7 +222,7 @@ fn fill(
     known: bool,
     pairs: usize,
     own: usize,
-    mut set: impl FnMut(usize, f32),
+    mut set: impl FnMut(usize, f64),
     similarity: impl Fn(usize) -> Option<f64>,
 ) -> bool {
     let total: f64 = if known {
@@ -235,7 +233,7 @@ fn fill(
     if total > 0.0 {
         for other in 0..n {
             if let Some(s) = similarity(other) {
-                set(other, (s.exp() / total) as f32);
+                set(other, s.exp() / total);
             }
         }
         true

@@ -19,7 +19,8 @@ pub use sums::LossSums;
 
 use crate::autograd::{PlanError, Tape};
 use crate::backend::{
-    Backend, BackendError, Call, Count, Counts, Floats, MAX_SCALES, Run, Sizes, Space, Update,
+    Backend, BackendError, Call, Count, Counts, FETCHES, Floats, MAX_SCALES, Run, Sizes, Space,
+    Update,
 };
 use crate::data::{Batch, Caps};
 use crate::model::{Inputs, ModelConfig, Params, Pixels};
@@ -27,6 +28,7 @@ use contrast::{Contrast, Place};
 use io::Io;
 use lists::{List, Lists};
 use program::Program;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// The temperature is not allowed under 1/100 (CLIP, Radford et al. 2021).
@@ -156,6 +158,8 @@ pub struct Objective {
     lists: Lists,
     /// The address of the batch that was staged for the next step.
     staged: Option<usize>,
+    /// Useful arithmetic of the steps that were launched and not finished, oldest first.
+    under_way: VecDeque<f64>,
     /// What the host reads after a step.
     results: Vec<f64>,
     stats: StepStats,
@@ -234,6 +238,8 @@ impl Objective {
             words: inputs.words,
             bytes: inputs.bytes,
             workspace: workspace.unwrap_or(0),
+            put: slots.scales.len + slots.soft.iter().flatten().map(|s| s.len).sum::<usize>(),
+            fetched: slots.results().len,
         };
         Ok(Self {
             targets: Vec::with_capacity(setup.caps.itm),
@@ -242,6 +248,7 @@ impl Objective {
                 sums: LossSums::new(setup.model.scales.len()),
                 ..StepStats::default()
             },
+            under_way: VecDeque::with_capacity(FETCHES),
             results: vec![0.0; slots.results().len],
             lists,
             staged: None,
@@ -302,6 +309,7 @@ impl Objective {
     }
 
     /// The first half of [`Objective::train_step`]: on a device that works on its own, the step is only put in line.
+    /// A second step may be launched before the first one is finished.
     pub fn launch(&mut self, micro: &[&Batch], hyper: &Hyper) -> Result<(), ObjectiveError> {
         self.device.begin_update(&Update {
             lr: hyper.lr,
@@ -315,7 +323,10 @@ impl Objective {
             max_grad_norm: hyper.max_grad_norm,
             ema_decay: hyper.ema_decay,
         })?;
-        self.step(micro, hyper.step, true)
+        let flops = self.step(micro, hyper.step, true)?;
+        self.device.fetch(self.slots.results())?;
+        self.under_way.push_back(flops);
+        Ok(())
     }
 
     /// Brings the first micro-batch of the next step near, while the device still works on this one. It must stay
@@ -327,9 +338,10 @@ impl Objective {
         Ok(())
     }
 
-    /// The second half of [`Objective::train_step`]: waits for the step and says what it did.
+    /// The second half of [`Objective::train_step`]: waits for the oldest step under way and says what it did.
     pub fn finish(&mut self) -> Result<&StepStats, ObjectiveError> {
-        self.device.read(self.slots.results(), &mut self.results)?;
+        self.device.fetched(&mut self.results)?;
+        self.stats.flops = self.under_way.pop_front().unwrap_or_default();
         let base = self.slots.totals.offset;
         self.stats.grad_norm = self.results[self.slots.norm.offset - base];
         self.stats.skipped = self.results[self.slots.verdict.offset - base + 1] == 0.0;
@@ -339,13 +351,14 @@ impl Objective {
 
     /// Loss sums and gradients of a step without an update. `step` keys the dropout masks.
     pub fn gradients(&mut self, micro: &[&Batch], step: u64) -> Result<&StepStats, ObjectiveError> {
-        self.step(micro, step, false)?;
+        self.stats.flops = self.step(micro, step, false)?;
         self.device.read(self.slots.results(), &mut self.results)?;
         self.take_totals();
         Ok(&self.stats)
     }
 
-    fn step(&mut self, micro: &[&Batch], step: u64, update: bool) -> Result<(), ObjectiveError> {
+    /// Returns the useful arithmetic of the step.
+    fn step(&mut self, micro: &[&Batch], step: u64, update: bool) -> Result<f64, ObjectiveError> {
         if micro.len() > self.setup.micro_batches {
             return Err(ObjectiveError::TooLarge {
                 what: "micro-batches",
@@ -356,9 +369,8 @@ impl Objective {
         for batch in micro {
             self.check(batch)?;
         }
-        self.prepare_contrast(micro)?;
-        self.write_scales(micro)?;
-        self.stats.flops = micro
+        self.prepare(micro)?;
+        let flops = micro
             .iter()
             .map(|batch| 3.0 * forward_flops(&self.setup.model, batch))
             .sum();
@@ -369,7 +381,8 @@ impl Objective {
         };
         if let [batch] = micro {
             self.begin(batch, 0, Some(run_step(0)))?;
-            return self.replay(if update { List::Step } else { List::Gradients });
+            self.replay(if update { List::Step } else { List::Gradients })?;
+            return Ok(flops);
         }
         self.replay(List::Start)?;
         // Contrast looks at the whole step at once: every micro-batch runs forward for its pooled states first.
@@ -387,7 +400,7 @@ impl Objective {
         if update {
             self.replay(List::Update)?;
         }
-        Ok(())
+        Ok(flops)
     }
 
     /// Makes `batch` current and shows every call of a training step, with the counts and a way to run it: so
@@ -398,8 +411,7 @@ impl Objective {
         visit: &mut dyn FnMut(&Call, &Counts, &mut Repeat<'_>),
     ) -> Result<(), ObjectiveError> {
         self.check(batch)?;
-        self.prepare_contrast(&[batch])?;
-        self.write_scales(&[batch])?;
+        self.prepare(&[batch])?;
         self.begin(batch, 0, Some(1))?;
         let counts = self.counts(batch, 0);
         let device = &mut self.device;
@@ -452,22 +464,14 @@ impl Objective {
         })?)
     }
 
-    /// Makes room for the pooled states of a step and writes what their loss is asked for.
-    fn prepare_contrast(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
-        let Some(contrast) = &mut self.contrast else {
-            return Ok(());
-        };
-        contrast.begin(micro, &mut self.places);
-        if let Some(soft) = self.slots.soft {
-            let tables = contrast.soft_targets(micro, &self.places, self.setup.labels);
-            for (dst, src) in soft.into_iter().zip(tables) {
-                self.device.write_f32(dst, src)?;
+    /// Makes room for the pooled states of a step and puts what its losses are asked for and scaled by.
+    fn prepare(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
+        if let Some(contrast) = &mut self.contrast {
+            contrast.begin(micro, &mut self.places);
+            if self.slots.soft.is_some() {
+                contrast.make_soft(micro, &self.places, self.setup.labels);
             }
         }
-        Ok(())
-    }
-
-    fn write_scales(&mut self, micro: &[&Batch]) -> Result<(), ObjectiveError> {
         let total =
             |count: &dyn Fn(&Batch) -> usize| micro.iter().map(|b| count(b)).sum::<usize>() as f64;
         let loss = &self.setup.loss;
@@ -482,9 +486,12 @@ impl Objective {
         values[1 + scales] = ratio(f64::from(loss.itm), total(&|b| b.itm_need.len()));
         let targets = self.contrast.as_ref().map_or(0, Contrast::targets) as f64;
         values[2 + scales] = ratio(f64::from(loss.itc), targets);
-        Ok(self
-            .device
-            .write(self.slots.scales, &values[..3 + scales])?)
+        let scales = (self.slots.scales, &values[..3 + scales]);
+        let Some((contrast, [rows, cols])) = self.contrast.as_ref().zip(self.slots.soft) else {
+            return Ok(self.device.put(&[scales])?);
+        };
+        let [by_row, by_col] = contrast.soft();
+        Ok(self.device.put(&[scales, (rows, by_row), (cols, by_col)])?)
     }
 
     /// Loss sums of the totals that were read.
@@ -503,7 +510,7 @@ impl Objective {
     /// Loss sums of one batch without dropout and gradients.
     pub fn evaluate(&mut self, batch: &Batch) -> Result<&LossSums, ObjectiveError> {
         self.check(batch)?;
-        self.prepare_contrast(&[batch])?;
+        self.prepare(&[batch])?;
         self.begin(batch, 0, None)?;
         self.replay(List::Evaluate)?;
         self.device.read(self.slots.results(), &mut self.results)?;
@@ -514,7 +521,7 @@ impl Objective {
     /// What the model fills in for what is masked in one batch.
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions, ObjectiveError> {
         self.check(batch)?;
-        self.prepare_contrast(&[batch])?;
+        self.prepare(&[batch])?;
         self.begin(batch, 0, None)?;
         self.replay(List::Forward)?;
         let c = self.setup.model.width;

@@ -533,3 +533,44 @@ fn threads_do_not_change_a_bit() {
     assert_eq!(one, run(2));
     assert_eq!(one, run(3));
 }
+
+/// What a device that works on its own is asked for: the figures of each step come late, and are those of that step.
+#[test]
+fn a_step_may_be_launched_before_the_last_one_is_finished() {
+    let all = segments();
+    let batches = [
+        pack(&model(), &all[..4]),
+        pack(&model(), &all[4..]),
+        pack(&model(), &all),
+    ];
+    let hyper = |step| Hyper {
+        step,
+        lr: 1e-3,
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-6,
+        weight_decay: 0.05,
+        clip_norm: 1.0,
+        ema_decay: 0.0,
+        max_loss: f64::INFINITY,
+        max_grad_norm: f64::INFINITY,
+    };
+    let mut one_by_one = objective(setup(all_losses(), 1));
+    let expected: Vec<StepStats> = (1..)
+        .zip(&batches)
+        .map(|(step, batch)| {
+            let stats = one_by_one.train_step(&[batch], &hyper(step));
+            stats.expect("a step").clone()
+        })
+        .collect();
+    let mut ahead = objective(setup(all_losses(), 1));
+    let mut found = Vec::new();
+    for (step, batch) in (1..).zip(&batches) {
+        ahead.launch(&[batch], &hyper(step)).expect("a launch");
+        if step > 1 {
+            found.push(ahead.finish().expect("a step").clone());
+        }
+    }
+    found.push(ahead.finish().expect("a step").clone());
+    assert_eq!(found, expected);
+}

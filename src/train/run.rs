@@ -1,4 +1,12 @@
 //! The loop: batches in, updates out, and everything that happens at intervals.
+//!
+//! ```text
+//! launch(step)          the next batch, the step put in line, the batch after it on its way
+//! finish(step before)   its figures: guard, metrics, progress
+//! ```
+//!
+//! A device that works on its own has the next step in line before the host reads the figures of the last, so it never
+//! waits for the host. Whatever needs the state behind a step (validation, checkpoint, the end) finishes it first.
 
 use super::checkpoint::{self, Best, Meaning, State};
 use super::feed::Feed;
@@ -12,9 +20,11 @@ use super::validate::Validation;
 use super::{Source, TrainError, env, learning_rate, memory, peak};
 use crate::backend::Device;
 use crate::config::Config;
+use crate::data::Cursor;
 use crate::error::Error;
 use crate::fsio;
 use crate::objective::{Hyper, Objective};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -139,8 +149,9 @@ pub fn run(
         saved: found.as_ref().map(|c| (state.step, c.dir().to_path_buf())),
         validation: None,
         last_loss: f64::NAN,
-        regimes: [0; 4],
-        sources: vec![0; source.train.sources().len()],
+        under_way: VecDeque::new(),
+        since: Instant::now(),
+        waited_ns: 0,
         dir,
         config,
         source,
@@ -165,7 +176,7 @@ fn dry_run(config: &Config, prepared: Prepared, progress: &mut Progress) -> Resu
     let batches = feed.batches();
     let tokens: usize = batches.iter().map(|b| b.tokens()).sum();
     let stats = objective
-        .train_step(&batches, &hyper(config, 1, &fresh))?
+        .train_step(&batches, &hyper(config, &fresh, 0))?
         .clone();
     progress.say(&format!(
         "dry run: one step of {tokens} tokens took {}, loss {:.4}; nothing was written",
@@ -188,14 +199,16 @@ fn dry_run(config: &Config, prepared: Prepared, progress: &mut Progress) -> Resu
     })
 }
 
-fn hyper(config: &Config, step: u64, state: &State) -> Hyper {
+/// Settings of the step behind `state` and the steps that are under way.
+fn hyper(config: &Config, state: &State, under_way: usize) -> Hyper {
     let optim = &config.optim;
+    let step = state.step + under_way as u64 + 1;
     // The same few batches come again: one that was skipped for its jump would be skipped for ever.
     let factor = match config.train.overfit_batches {
         0 => config.train.spike_factor,
         _ => 0.0,
     };
-    let limits = state.guard.limits(factor);
+    let limits = state.guard.limits(factor, under_way);
     Hyper {
         step,
         lr: learning_rate(optim, step, config.train.steps),
@@ -208,6 +221,11 @@ fn hyper(config: &Config, step: u64, state: &State) -> Hyper {
         max_loss: limits.loss,
         max_grad_norm: limits.grad_norm,
     }
+}
+
+/// Whether something that happens every `n` steps, 0 for never, happens at `step`.
+fn every(n: u64, step: u64) -> bool {
+    n > 0 && step.is_multiple_of(n)
 }
 
 /// A run under way.
@@ -231,7 +249,23 @@ struct Run<'a> {
     saved: Option<(u64, PathBuf)>,
     validation: Option<Validation>,
     last_loss: f64,
-    /// Composition of the current step.
+    /// Steps that were launched and not finished, oldest first.
+    under_way: VecDeque<Launched>,
+    /// When the device began with the oldest of them, as far as the host knows, and how long batches had been waited
+    /// for by then.
+    since: Instant,
+    waited_ns: u64,
+}
+
+/// What is known of a step before its figures.
+struct Launched {
+    hyper: Hyper,
+    /// The place in the stream behind its batches.
+    cursor: Option<Cursor>,
+    epoch: u32,
+    tokens: usize,
+    samples: usize,
+    /// Its composition.
     regimes: [u64; 4],
     sources: Vec<u64>,
 }
@@ -252,21 +286,23 @@ impl Run<'_> {
             if let Some(signal) = self.stop.requested() {
                 break End::Interrupted(signal);
             }
-            if self.state.step >= train.steps {
+            let launched = self.launched();
+            if launched >= train.steps {
                 break End::Finished;
             }
             let spent = self.started.elapsed().as_secs();
-            if self.state.step >= last_here || train.max_time_s > 0 && spent >= train.max_time_s {
+            if launched >= last_here || train.max_time_s > 0 && spent >= train.max_time_s {
                 break End::Paused;
             }
             self.step()?;
-            let step = self.state.step;
-            let due = |every: u64| every > 0 && step.is_multiple_of(every);
-            let is_best = self.validation_due() && self.validate()?;
-            if due(train.checkpoint_every) || due(train.major_every) || is_best {
-                self.save(is_best)?;
+            if self.under_way.is_empty() {
+                let is_best = self.validation_due() && self.validate()?;
+                if self.checkpoint_at(self.state.step) || is_best {
+                    self.save(is_best)?;
+                }
             }
         };
+        self.finish_all_but(0)?;
         if self
             .saved
             .as_ref()
@@ -280,50 +316,96 @@ impl Run<'_> {
         Ok(summary)
     }
 
-    /// One update, or a skipped one.
+    /// The last step that was launched.
+    fn launched(&self) -> u64 {
+        self.state.step + self.under_way.len() as u64
+    }
+
+    /// Launches a step. Its figures are read at once where they are there at once or its state is needed, otherwise
+    /// while the next step runs.
     fn step(&mut self) -> Result<(), Error> {
-        let start = Instant::now();
-        let train = &self.config.train;
-        let step = self.state.step + 1;
-        let hyper = hyper(self.config, step, &self.state);
-        let waited = self.feed.report().map_or(0, |r| r.wait_ns);
-        let (mut tokens, mut samples, mut epoch) = (0, 0, 0);
-        self.regimes.fill(0);
-        self.sources.fill(0);
+        let launched = self.launch();
+        let step = self.launched();
+        let needed = self.checkpoint_at(step) || self.validation_at(step);
+        let late = self.objective.asynchronous() && !needed && launched.is_ok();
+        self.finish_all_but(usize::from(late))?;
+        launched
+    }
+
+    fn launch(&mut self) -> Result<(), Error> {
+        let hyper = hyper(self.config, &self.state, self.under_way.len());
+        if self.under_way.is_empty() {
+            self.mark();
+        }
         self.feed.advance()?;
         let batches = self.feed.batches();
+        let mut step = Launched {
+            hyper,
+            cursor: self.feed.cursor(),
+            epoch: 0,
+            tokens: 0,
+            samples: 0,
+            regimes: [0; 4],
+            sources: vec![0; self.source.train.sources().len()],
+        };
         for batch in &batches {
-            tokens += batch.tokens();
-            samples += batch.samples.len();
-            epoch = batch.epoch;
+            step.tokens += batch.tokens();
+            step.samples += batch.samples.len();
+            step.epoch = batch.epoch;
             for sample in &batch.samples {
-                self.regimes[sample.regime as usize] += 1;
-                self.sources[usize::from(sample.source)] += 1;
+                step.regimes[sample.regime as usize] += 1;
+                step.sources[usize::from(sample.source)] += 1;
             }
         }
         self.objective.launch(&batches, &hyper)?;
+        self.under_way.push_back(step);
         // While the device works, the next batch is fetched and copied to it.
         if self.objective.asynchronous()
-            && step < train.steps
+            && hyper.step < self.config.train.steps
             && let Some(next) = self.feed.next()
         {
             self.objective.stage(next)?;
         }
+        Ok(())
+    }
+
+    /// Finishes steps until only the newest `behind` are under way.
+    fn finish_all_but(&mut self, behind: usize) -> Result<(), Error> {
+        while self.under_way.len() > behind
+            && let Some(step) = self.under_way.pop_front()
+        {
+            self.finish(&step)?;
+        }
+        Ok(())
+    }
+
+    /// Seconds since the last mark, and those of them in which batches were waited for.
+    fn mark(&mut self) -> (f64, f64) {
+        let waited_ns = self.feed.report().map_or(0, |r| r.wait_ns);
+        let waited = (waited_ns - self.waited_ns) as f64 * 1e-9;
+        let seconds = self.since.elapsed().as_secs_f64();
+        (self.since, self.waited_ns) = (Instant::now(), waited_ns);
+        (seconds, waited)
+    }
+
+    /// Takes in what the oldest step did: an update, or a skipped one.
+    fn finish(&mut self, launched: &Launched) -> Result<(), Error> {
         let stats = self.objective.finish()?.clone();
-        let seconds = start.elapsed().as_secs_f64();
-        let waited = self.feed.report().map_or(0, |r| r.wait_ns) - waited;
+        let (train, hyper) = (&self.config.train, &launched.hyper);
+        let step = hyper.step;
+        let (seconds, wait) = self.mark();
         let speed = report::Speed {
             seconds,
-            wait: waited as f64 * 1e-9,
-            tokens,
-            samples,
+            wait,
+            tokens: launched.tokens,
+            samples: launched.samples,
             peak_flops: self.peak_flops,
         };
         self.state.step = step;
-        self.state.samples += samples as u64;
-        self.state.tokens += tokens as u64;
+        self.state.samples += launched.samples as u64;
+        self.state.tokens += launched.tokens as u64;
         self.state.seconds = self.before_s + self.started.elapsed().as_secs_f64();
-        if let Some(cursor) = self.feed.cursor() {
+        if let Some(cursor) = launched.cursor {
             self.state.cursor = cursor;
         }
         match stats.skipped {
@@ -333,18 +415,18 @@ impl Run<'_> {
         self.last_loss = stats.loss;
 
         let mut record = Record::new(step);
-        record.count("epoch", u64::from(epoch));
+        record.count("epoch", u64::from(launched.epoch));
         report::losses(&mut record, "", &stats.sums, stats.loss, self.config);
-        report::pace(&mut record, &stats, &hyper, &speed, &self.state);
+        report::pace(&mut record, &stats, hyper, &speed, &self.state);
         report::composition(
             &mut record,
-            &self.regimes,
-            &self.sources,
+            &launched.regimes,
+            &launched.sources,
             self.source.train.sources(),
         );
         self.metrics.add("train", &record)?;
         let show = step.is_multiple_of(train.log_every) || step == train.steps || stats.skipped;
-        let line = report::line(&stats, &hyper, &speed, train.steps, self.config);
+        let line = report::line(&stats, hyper, &speed, train.steps, self.config);
         self.progress.step(&line, show);
         if show {
             self.metrics.flush()?;
@@ -361,12 +443,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether this step is to be validated and was not yet.
+    /// Whether a checkpoint is to be saved behind that step.
+    fn checkpoint_at(&self, step: u64) -> bool {
+        let train = &self.config.train;
+        every(train.checkpoint_every, step) || every(train.major_every, step)
+    }
+
+    /// Whether that step is to be validated.
+    fn validation_at(&self, step: u64) -> bool {
+        let train = &self.config.train;
+        let due = every(train.val_every, step) || step == train.steps;
+        due && self.prepared.validator.is_some()
+    }
+
+    /// Whether the last finished step is to be validated and was not yet.
     fn validation_due(&self) -> bool {
-        let (train, step) = (&self.config.train, self.state.step);
-        let due =
-            train.val_every > 0 && step.is_multiple_of(train.val_every) || step == train.steps;
-        due && self.prepared.validator.is_some() && self.state.validated != step
+        self.validation_at(self.state.step) && self.state.validated != self.state.step
     }
 
     /// Validates; says whether it was the best so far.

@@ -3,10 +3,12 @@
 use super::memory::Memory;
 use super::pool::Pool;
 use crate::backend::{
-    Backend, BackendError, Call, Count, DropoutSite, Floats, Run, Sizes, Space, Update, Upload,
+    Backend, BackendError, Call, Count, DropoutSite, FETCHES, Floats, Run, Sizes, Space, Update,
+    Upload,
 };
 use crate::ops::dropout::Dropout;
 use crate::ops::{self, Real};
+use std::collections::VecDeque;
 
 /// The CPU. `Cpu<f32>` runs the fast paths on a thread pool; `Cpu<f64>` runs the plain references,
 /// to check them and everything else against.
@@ -16,6 +18,8 @@ pub struct Cpu<F> {
     decayed: Vec<[usize; 2]>,
     run: Run,
     update: Update,
+    /// Numbers that were fetched and not taken.
+    fetched: VecDeque<f64>,
 }
 
 impl<F: Real + bytemuck::Zeroable> Cpu<F> {
@@ -27,6 +31,7 @@ impl<F: Real + bytemuck::Zeroable> Cpu<F> {
             decayed: Vec::new(),
             run: Run::default(),
             update: Update::default(),
+            fetched: VecDeque::new(),
         })
     }
 
@@ -452,6 +457,7 @@ macro_rules! executor {
             fn reserve(&mut self, sizes: &Sizes) -> Result<(), BackendError> {
                 self.memory = Memory::new(sizes)?;
                 self.decayed = sizes.decayed.clone();
+                self.fetched = VecDeque::with_capacity(FETCHES * sizes.fetched);
                 Ok(())
             }
 
@@ -486,6 +492,23 @@ macro_rules! executor {
                 // SAFETY: the device is held exclusively.
                 let src = unsafe { self.memory.read(src, dst.len()) };
                 dst.iter_mut().zip(src).for_each(|(d, s)| *d = f64::from(*s));
+                Ok(())
+            }
+
+            fn put(&mut self, parts: &[(Floats, &[f64])]) -> Result<(), BackendError> {
+                parts.iter().try_for_each(|(dst, src)| self.write(*dst, src))
+            }
+
+            fn fetch(&mut self, src: Floats) -> Result<(), BackendError> {
+                // SAFETY: the device is held exclusively.
+                let src = unsafe { self.memory.read(src, src.len) };
+                self.fetched.extend(src.iter().map(|s| f64::from(*s)));
+                Ok(())
+            }
+
+            fn fetched(&mut self, dst: &mut [f64]) -> Result<(), BackendError> {
+                let taken = self.fetched.drain(..dst.len());
+                dst.iter_mut().zip(taken).for_each(|(d, s)| *d = s);
                 Ok(())
             }
 

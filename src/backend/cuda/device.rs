@@ -5,6 +5,7 @@ use super::driver::{Block, Context, check};
 use super::gpu::Gpu;
 use super::graph::Graph;
 use super::memory::{Format, Memory, bytes_offset, format};
+use super::post::{Inbox, Outbox};
 use super::probe;
 use super::staging::Staging;
 use crate::backend::{Backend, BackendError, Call, Floats, Run, Sizes, Space, Update, Upload};
@@ -20,6 +21,8 @@ pub struct Cuda {
     pub(super) gpu: Gpu,
     pub(super) memory: Memory,
     staging: Staging,
+    outbox: Outbox,
+    inbox: Inbox,
     run: Block,
     pub(super) update: Block,
     pub(super) decayed: Block,
@@ -51,6 +54,8 @@ impl Cuda {
             gpu,
             memory: Memory::new(&Sizes::default())?,
             staging: Staging::new(0)?,
+            outbox: Outbox::new(0)?,
+            inbox: Inbox::new(0)?,
             run,
             update: Block::new(size_of::<DeviceUpdate>(), "the settings of an update")?,
             decayed: Block::new(0, "the ranges of weight decay")?,
@@ -142,6 +147,8 @@ impl Backend for Cuda {
         self.memory = Memory::new(sizes)?;
         self.gpu.workspace = Ptr::new(self.memory.workspace.address());
         self.staging = Staging::new(self.memory.batch().1)?;
+        self.outbox = Outbox::new(sizes.put)?;
+        self.inbox = Inbox::new(sizes.fetched)?;
         let flat: Vec<u32> = sizes.decayed.iter().flatten().map(|n| *n as u32).collect();
         self.decayed = Block::new(4 * flat.len(), "the ranges of weight decay")?;
         self.ranges = sizes.decayed.len();
@@ -189,6 +196,26 @@ impl Backend for Cuda {
             .zip(single)
             .for_each(|(d, s)| *d = f64::from(s));
         Ok(())
+    }
+
+    fn put(&mut self, parts: &[(Floats, &[f64])]) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let parts = parts.iter().map(|(dst, src)| {
+            let len = src.len();
+            (self.memory.single(Floats { len, ..*dst }), *src)
+        });
+        self.outbox.put(&self.gpu.stream, parts)
+    }
+
+    fn fetch(&mut self, src: Floats) -> Result<(), BackendError> {
+        self.context.bind()?;
+        let from = self.memory.single(src);
+        self.inbox.fetch(&self.gpu.stream, from, src.len)
+    }
+
+    fn fetched(&mut self, dst: &mut [f64]) -> Result<(), BackendError> {
+        self.context.bind()?;
+        self.inbox.take(dst)
     }
 
     fn write_f32(&mut self, dst: Floats, src: &[f32]) -> Result<(), BackendError> {

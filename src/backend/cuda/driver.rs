@@ -254,14 +254,19 @@ impl Stream {
         check("a fill of device memory", result)
     }
 
-    /// Copies device memory to the host and waits for it.
-    pub fn download(&self, to: &mut [u8], from: u64) -> Result<(), BackendError> {
+    /// Copies device memory to page-locked memory, which must stay until the copy is done.
+    pub fn fetch(&self, to: &mut [u8], from: u64) -> Result<(), BackendError> {
         if to.is_empty() {
             return Ok(());
         }
-        // SAFETY: the caller gives a device range of that length; the copy has ended when this returns.
+        // SAFETY: the caller gives a device range of that length.
         let result = unsafe { result::memcpy_dtoh_async(to, from, self.0) };
-        check("a copy from the device", result)?;
+        check("a copy from the device", result)
+    }
+
+    /// Copies device memory to the host and waits for it.
+    pub fn download(&self, to: &mut [u8], from: u64) -> Result<(), BackendError> {
+        self.fetch(to, from)?;
         self.synchronize("a copy from the device")
     }
 }

@@ -14,6 +14,7 @@ mod graph;
 mod images;
 mod launch;
 mod memory;
+mod post;
 mod probe;
 mod staging;
 
