@@ -308,6 +308,26 @@ fn drivers_and_devices_that_do_not_do_are_refused() {
     }
 }
 
+/// A batch with more tiles of attention than a grid has blocks fails when it is planned, not at the first step.
+#[test]
+fn a_batch_too_large_for_the_kernels_is_refused_before_anything_is_written() {
+    if !kernels() {
+        return;
+    }
+    let bench = Bench::new();
+    let more = ["--set", "train.batch_tokens=1000000"];
+    let ran = QUICK.run(&bench.command("large", &on("cuda", &more)));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for part in [
+        "1000000 tokens",
+        "at most 65535",
+        "\nhint: lower train.batch_tokens",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(!bench.path("large").exists());
+}
+
 /// A kernel that fails, a device that is lost, memory that ends: the run ends with a message, its last checkpoint is
 /// whole and the run goes on from it.
 #[test]

@@ -155,7 +155,10 @@ pub trait Backend: Send {
     fn peak_flops(&self) -> Option<f64>;
 
     /// Bytes of scratch of its own that the device needs for `call`.
-    fn workspace(&self, call: &Call) -> usize;
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`]: the device cannot do the call at these capacities.
+    fn workspace(&self, call: &Call) -> Result<usize, BackendError>;
 
     /// What [`Backend::reserve`] would allocate, by class, in bytes.
     fn memory(&self, sizes: &Sizes) -> Vec<(&'static str, usize)>;

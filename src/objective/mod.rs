@@ -225,8 +225,10 @@ impl Objective {
             &slots,
             params.log_inv_tau,
         );
-        let used = lists.used(setup.train);
-        let workspace = used.map(|call| device.workspace(call)).max();
+        let mut workspace = 0;
+        for call in lists.used(setup.train) {
+            workspace = workspace.max(device.workspace(call)?);
+        }
         let sizes = Sizes {
             params: params.len,
             decayed: params.decayed(),
@@ -237,7 +239,7 @@ impl Objective {
             io: slots.len,
             words: inputs.words,
             bytes: inputs.bytes,
-            workspace: workspace.unwrap_or(0),
+            workspace,
             put: slots.scales.len + slots.soft.iter().flatten().map(|s| s.len).sum::<usize>(),
             fetched: slots.results().len,
         };

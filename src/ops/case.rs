@@ -345,8 +345,9 @@ impl Case {
         times: usize,
     ) -> Result<Vec<Vec<f64>>, BackendError> {
         let mut sizes = self.sizes.clone();
-        let needed = self.calls.iter().map(|call| device.workspace(call)).max();
-        sizes.workspace = needed.unwrap_or(0);
+        for call in &self.calls {
+            sizes.workspace = sizes.workspace.max(device.workspace(call)?);
+        }
         device.reserve(&sizes)?;
         let words: Vec<_> = self
             .words

@@ -446,8 +446,8 @@ macro_rules! executor {
                 None
             }
 
-            fn workspace(&self, _: &Call) -> usize {
-                0
+            fn workspace(&self, _: &Call) -> Result<usize, BackendError> {
+                Ok(0)
             }
 
             fn memory(&self, sizes: &Sizes) -> Vec<(&'static str, usize)> {

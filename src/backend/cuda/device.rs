@@ -117,7 +117,7 @@ impl Backend for Cuda {
         (self.peak_flops > 0.0).then_some(self.peak_flops)
     }
 
-    fn workspace(&self, call: &Call) -> usize {
+    fn workspace(&self, call: &Call) -> Result<usize, BackendError> {
         self.scratch(call)
     }
 

@@ -86,6 +86,12 @@ impl Gpu {
         self.module("copy").map(|_| ())
     }
 
+    /// Bytes of shared memory that a block may take: every device of this capability has them.
+    pub fn shared_most(&self) -> u32 {
+        let kib = if self.capability < 80 { 64 } else { 96 };
+        kib << 10
+    }
+
     /// Launches `kernel` with `args` as its one parameter. A grid without blocks is nothing to do.
     ///
     /// # Errors

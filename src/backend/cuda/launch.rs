@@ -8,16 +8,16 @@ use crate::ops::copy::cuda::Matrix;
 use crate::ops::pool::Kind;
 
 impl Cuda {
-    /// Bytes of workspace that a call needs.
-    pub(super) fn scratch(&self, call: &Call) -> usize {
+    /// Bytes of workspace that a call needs; an error if its kernels cannot do it.
+    pub(super) fn scratch(&self, call: &Call) -> Result<usize, BackendError> {
         let sms = self.gpu.multiprocessors;
-        match *call {
+        Ok(match *call {
             Call::AttentionForward {
                 q_rows,
                 segments,
                 head_dim,
                 ..
-            } => ops::attention::cuda::forward_workspace(head_dim, q_rows.cap(), segments.cap()),
+            } => ops::attention::cuda::forward_workspace(head_dim, q_rows.cap(), segments.cap())?,
             Call::AttentionBackward {
                 q_rows,
                 k_rows,
@@ -32,19 +32,22 @@ impl Cuda {
                     q_rows: q_rows.cap(),
                     k_rows: k_rows.cap(),
                 };
-                ops::attention::cuda::backward_workspace(shape, segments.cap())
+                ops::attention::cuda::backward_workspace(shape, segments.cap())?
             }
             Call::LayernormBackward { rows, c, .. } => {
                 ops::layernorm::cuda::backward_workspace(sms, rows.cap(), c)
             }
             Call::ContrastiveForward {
                 images, texts, c, ..
+            } => {
+                let caps = [images.cap() as u32, texts.cap() as u32];
+                ops::contrastive::cuda::forward_workspace(caps, c as u32)
             }
-            | Call::ContrastiveBackward {
+            Call::ContrastiveBackward {
                 images, texts, c, ..
             } => {
                 let caps = [images.cap() as u32, texts.cap() as u32];
-                ops::contrastive::cuda::workspace(caps, c as u32)
+                ops::contrastive::cuda::backward_workspace(&self.gpu, caps, c as u32)?
             }
             Call::GradNorm { .. } => ops::grad_norm::cuda::workspace(sms),
             Call::LinearBackward { rows, k, n, .. } => {
@@ -72,7 +75,7 @@ impl Cuda {
                 ops::bce::cuda::forward_workspace(sms, rows.cap() * c)
             }
             _ => 0,
-        }
+        })
     }
 
     /// A matrix in its format; parameters as matrix products see them.

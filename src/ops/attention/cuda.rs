@@ -126,12 +126,15 @@ fn list_bytes(most_tiles: usize) -> usize {
     (16 * (1 + most_tiles)).next_multiple_of(256)
 }
 
-fn checked(most_tiles: usize) -> Result<usize, BackendError> {
-    match most_tiles {
-        0..=MOST_TILES => Ok(most_tiles),
-        _ => Err(BackendError::Unavailable {
-            reason: format!("attention over {most_tiles} tiles: at most {MOST_TILES} are possible"),
-            hint: "lower train.batch_tokens",
+/// Bytes of a list of the most tiles there can be; an error if they are more than a grid has blocks.
+fn list_of(rows: usize, tile_rows: usize, segments: usize) -> Result<usize, BackendError> {
+    match most_tiles(rows, tile_rows, segments) {
+        tiles @ 0..=MOST_TILES => Ok(list_bytes(tiles)),
+        tiles => Err(BackendError::Unavailable {
+            reason: format!(
+                "attention over {rows} tokens in up to {segments} segments takes {tiles} tiles of {tile_rows} rows, but a CUDA kernel has at most {MOST_TILES}"
+            ),
+            hint: "lower train.batch_tokens, and raise train.accumulate for it",
         }),
     }
 }
@@ -149,10 +152,15 @@ struct ForwardArgs {
 }
 
 /// Bytes of workspace of [`forward`] for so many rows of `q` and segments at most.
-pub fn forward_workspace(head_dim: usize, q_rows: usize, segments: usize) -> usize {
-    tiling(head_dim).map_or(0, |t| {
-        list_bytes(most_tiles(q_rows, t.forward_rows, segments))
-    })
+///
+/// # Errors
+/// There are no kernels for that head, or more rows than a kernel can be launched for.
+pub fn forward_workspace(
+    head_dim: usize,
+    q_rows: usize,
+    segments: usize,
+) -> Result<usize, BackendError> {
+    list_of(q_rows, tiling(head_dim)?.forward_rows, segments)
 }
 
 /// The factor of the scores, and the same for powers of 2.
@@ -172,7 +180,7 @@ fn scales(i: &Inputs) -> [f32; 2] {
 /// See [`super::reference::forward`].
 pub fn forward(gpu: &Gpu, i: &Inputs, out: Ptr<bf16>, lse: Ptr<f32>) -> Result<(), BackendError> {
     let t = tiling(i.head_dim)?;
-    let tiles = checked(most_tiles(i.q_rows.cap(), t.forward_rows, i.segments.cap()))?;
+    let tiles = most_tiles(i.q_rows.cap(), t.forward_rows, i.segments.cap());
     let list = List {
         own: i.q_seg,
         other: i.k_seg,
@@ -234,20 +242,21 @@ struct BackwardArgs {
 }
 
 /// Bytes of workspace of [`backward`] for so many rows and segments at most.
-pub fn backward_workspace(shape: Shape, segments: usize) -> usize {
-    tiling(shape.head_dim).map_or(0, |t| {
-        let list = |rows| list_bytes(most_tiles(rows, t.backward_rows, segments));
-        let stats = shape.heads * shape.q_rows * size_of::<[f32; 2]>();
-        list(shape.q_rows) + list(shape.k_rows) + stats
-    })
+///
+/// # Errors
+/// As [`forward_workspace`].
+pub fn backward_workspace(shape: Shape, segments: usize) -> Result<usize, BackendError> {
+    let tile_rows = tiling(shape.head_dim)?.backward_rows;
+    let list = |rows| list_of(rows, tile_rows, segments);
+    let stats = shape.heads * shape.q_rows * size_of::<[f32; 2]>();
+    Ok(list(shape.q_rows)? + list(shape.k_rows)? + stats)
 }
 
 /// See [`super::reference::backward`].
 pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError> {
     let t = tiling(i.head_dim)?;
-    let most =
-        |rows: backend::Rows| checked(most_tiles(rows.cap(), t.backward_rows, i.segments.cap()));
-    let (q_tiles, k_tiles) = (most(i.q_rows)?, most(i.k_rows)?);
+    let most = |rows: backend::Rows| most_tiles(rows.cap(), t.backward_rows, i.segments.cap());
+    let (q_tiles, k_tiles) = (most(i.q_rows), most(i.k_rows));
     let q_list = List {
         own: i.q_seg,
         other: i.k_seg,
@@ -296,4 +305,33 @@ pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError>
     let shared = (2 * t.backward_rows + 4 * inner) * i.head_dim * size_of::<bf16>()
         + 2 * inner * size_of::<[f32; 2]>();
     launch(gpu, t.dkv, [i.heads, k_tiles], THREADS, shared, &dkv)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_tiles_than_a_grid_has_are_refused() {
+        // 128 rows a tile, one more tile for each of 20 segments, and two.
+        let most = (MOST_TILES - 22) * 128 + 127;
+        assert!(forward_workspace(64, most, 20).is_ok());
+        let error = forward_workspace(64, most + 1, 20).unwrap_err().to_string();
+        for part in [
+            "8385792 tokens",
+            "65536 tiles",
+            "65535",
+            "train.batch_tokens",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let shape = Shape {
+            heads: 6,
+            head_dim: 128,
+            q_rows: 128,
+            k_rows: most / 2 + 1,
+        };
+        assert!(backward_workspace(shape, 20).is_err());
+        assert!(forward_workspace(48, 128, 20).is_err(), "no such head");
+    }
 }

@@ -75,9 +75,41 @@ fn parts(caps: [u32; 2], dim: u32) -> [usize; 6] {
     [both * dim, both, images * texts, both, both, both]
 }
 
-/// Bytes of workspace for at most so many images and texts.
-pub(crate) fn workspace(caps: [u32; 2], dim: u32) -> usize {
+/// Bytes of workspace of [`forward`] for at most so many images and texts.
+pub(crate) fn forward_workspace(caps: [u32; 2], dim: u32) -> usize {
     parts(caps, dim).iter().sum::<usize>() * size_of::<f32>()
+}
+
+/// As [`forward_workspace`] of [`backward`].
+///
+/// # Errors
+/// The device has too little shared memory for a row.
+pub(crate) fn backward_workspace(
+    gpu: &Gpu,
+    caps: [u32; 2],
+    dim: u32,
+) -> Result<usize, BackendError> {
+    fits(dim, gpu.shared_most())?;
+    Ok(forward_workspace(caps, dim))
+}
+
+/// Whether `contrastive_bwd_f32` can hold the gradient of a row, beside what it sums with.
+fn fits(dim: u32, shared_most: u32) -> Result<(), BackendError> {
+    let (needed, sums) = (row_bytes(dim), 32 * size_of::<f32>() as u32);
+    match needed + sums <= shared_most {
+        true => Ok(()),
+        false => Err(BackendError::Unavailable {
+            reason: format!(
+                "contrast at width {dim} needs {} bytes of shared memory a block, but this CUDA device has {shared_most}",
+                needed + sums
+            ),
+            hint: "choose a smaller model.width, set loss.itc = 0, or use a device of capability 8.0 or newer",
+        }),
+    }
+}
+
+fn row_bytes(dim: u32) -> u32 {
+    dim * size_of::<f32>() as u32
 }
 
 /// The first kernels of both passes: unit rows, logits, sums of rows and columns. Returns the placed arguments.
@@ -130,6 +162,21 @@ pub(crate) fn backward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError
     let rows = [args.caps[0], 1, 1];
     gpu.launch(&kernel("contrastive_bwd_logits_f32"), rows, BLOCK, 0, &args)?;
     let both = [args.caps[0] + args.caps[1], 1, 1];
-    let shared = args.dim * size_of::<f32>() as u32;
+    let shared = row_bytes(args.dim);
     gpu.launch(&kernel("contrastive_bwd_f32"), both, BLOCK, shared, &args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_does_not_fit_shared_memory_is_refused() {
+        assert!(fits(16_352, 64 << 10).is_ok());
+        let error = fits(16_384, 64 << 10).unwrap_err().to_string();
+        for part in ["16384", "65664 bytes", "65536", "model.width"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(fits(16_384, 96 << 10).is_ok());
+    }
 }

@@ -13,12 +13,6 @@ const FORWARD_WARPS: usize = 16;
 /// Columns of a warp at a time, and floats of its sums of them.
 const SPAN: usize = 256;
 
-/// Bytes of shared memory that a block may take: every device of this capability has them.
-fn shared_most(gpu: &Gpu) -> usize {
-    let kib = if gpu.capability < 80 { 64 } else { 96 };
-    kib << 10
-}
-
 /// Blocks a multiprocessor of forward, which reads the weights once a block.
 const FORWARD_BLOCKS: usize = 2;
 
@@ -69,7 +63,7 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError
         .min(FORWARD_BLOCKS * gpu.multiprocessors as usize);
     let (grid, block) = ([blocks as u32, 1, 1], 32 * FORWARD_WARPS as u32);
     let shared = 2 * staged(args.c as usize);
-    if shared <= shared_most(gpu) {
+    if shared <= gpu.shared_most() as usize {
         let kernel = kernel("layernorm_fwd_bf16");
         gpu.launch(&kernel, grid, block, shared as u32, args)
     } else {
@@ -141,7 +135,7 @@ pub fn backward(
     let shared = |warps: usize| (1 + 2 * warps) * staged(c);
     if let Some(warps) = [WARPS, WARPS / 2]
         .into_iter()
-        .find(|w| shared(*w) <= shared_most(gpu))
+        .find(|w| shared(*w) <= gpu.shared_most() as usize)
     {
         let both = kernel("layernorm_bwd_bf16");
         gpu.launch(&both, grid, 32 * warps as u32, shared(warps) as u32, &args)?;
