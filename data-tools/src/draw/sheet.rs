@@ -130,6 +130,7 @@ fn shrink(picture: &[u8], side: usize) -> Vec<u8> {
         height: side,
         samples: Samples::U8(picture.to_vec()),
         note: None,
+        display: None,
     };
     square(&image, MAX_EDGE, Fit::Stretch, Depth::Full)
 }

@@ -52,6 +52,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> 
         height,
         samples: Samples::U8(pixels),
         note: None,
+        display: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Picture files to 8-bit grey squares.
 //!
 //! ```text
-//! bytes -> sniff by magic -> png | jpeg | bmp -> Gray (8 or 16 bit, as stored) -> square(side, fit, depth) -> side x side u8
+//! bytes -> gunzip -> sniff by magic -> png | jpeg | bmp | dicom -> Gray (8 or 16 bit, as stored) -> square(side, fit, depth) -> side x side u8
 //! ```
 //! Rules, the same for every format:
 //! - the content decides the format, the file name never does;
@@ -12,6 +12,7 @@
 //!   hold at best, before anything is allocated.
 
 mod bmp;
+pub mod dicom;
 mod jpeg;
 mod place;
 mod png;
@@ -23,6 +24,7 @@ pub use place::{Member, Place};
 pub use resize::{Depth, Fit, Frame, square};
 
 use std::fmt;
+use std::io::Read;
 
 /// What is accepted.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +134,7 @@ pub enum Samples {
 }
 
 /// A decoded picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gray {
     /// Pixels in a row.
     pub width: usize,
@@ -142,6 +144,8 @@ pub struct Gray {
     pub samples: Samples,
     /// A harmless fault of the file that was passed over, as a code like those of [`Reason`].
     pub note: Option<&'static str>,
+    /// What a DICOM file says about brightness.
+    pub display: Option<dicom::Display>,
 }
 
 /// Reads and decodes a picture.
@@ -161,10 +165,20 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> {
         let detail = format!("the file has over {} bytes, the limit", limits.max_file);
         return Err(ImageError::new(Reason::TooLarge, detail));
     }
+    if bytes.starts_with(GZIP) {
+        let (inflated, whole) = gunzip(bytes, limits.max_file);
+        whole?;
+        return decode_plain(&inflated, limits);
+    }
+    decode_plain(bytes, limits)
+}
+
+fn decode_plain(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> {
     let decoder = match sniff(bytes) {
         Sniffed::Png => png::decode,
         Sniffed::Jpeg => jpeg::decode,
         Sniffed::Bmp => bmp::decode,
+        Sniffed::Dicom => dicom::decode,
         Sniffed::Known(name) => {
             let detail = format!("{name} is not decoded");
             return Err(ImageError::new(Reason::UnsupportedFormat, detail));
@@ -189,6 +203,7 @@ enum Sniffed {
     Png,
     Jpeg,
     Bmp,
+    Dicom,
     /// A known format that is not decoded.
     Known(&'static str),
     Unknown,
@@ -213,15 +228,48 @@ fn sniff(bytes: &[u8]) -> Sniffed {
         Sniffed::Known("GIF")
     } else if starts(b"RIFF") && at(8, b"WEBP") {
         Sniffed::Known("WebP")
-    } else if at(128, b"DICM") {
-        Sniffed::Known("DICOM")
+    } else if dicom::is_dicom(bytes) {
+        Sniffed::Dicom
     } else if at(4, b"jP  \r\n\x87\n") || starts(b"\xff\x4f\xff\x51") {
         Sniffed::Known("JPEG 2000")
-    } else if starts(b"\x1f\x8b") {
-        Sniffed::Known("a gzip archive")
+    } else if starts(GZIP) {
+        Sniffed::Known("gzip inside gzip")
     } else {
         Sniffed::Unknown
     }
+}
+
+/// How gzip files start.
+const GZIP: &[u8] = b"\x1f\x8b";
+
+/// Unpacks a gzip file, at most `most` bytes of it. Gives what came out, and whether that is all.
+fn gunzip(bytes: &[u8], most: u64) -> (Vec<u8>, Result<(), ImageError>) {
+    let stream = flate2::read::MultiGzDecoder::new(bytes);
+    inflate_all(stream, "the gzip file", most)
+}
+
+/// Reads a compressed stream called `what` to its end, at most `most` bytes. Gives what came out, and
+/// whether that is all.
+fn inflate_all(stream: impl Read, what: &str, most: u64) -> (Vec<u8>, Result<(), ImageError>) {
+    let mut out = Vec::new();
+    let read = stream.take(most.saturating_add(1)).read_to_end(&mut out);
+    let whole = match read {
+        Ok(_) if out.len() as u64 <= most => Ok(()),
+        Ok(_) => {
+            let detail = format!("over {most} bytes, the limit, come out of {what}");
+            Err(ImageError::new(Reason::TooLarge, detail))
+        }
+        Err(e) => {
+            let text = e.to_string();
+            let reason = match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => Reason::Truncated,
+                _ if text.contains("checksum") => Reason::Checksum,
+                _ => Reason::Corrupt,
+            };
+            Err(ImageError::new(reason, format!("{what}: {text}")))
+        }
+    };
+    (out, whole)
 }
 
 fn first_bytes(bytes: &[u8]) -> String {

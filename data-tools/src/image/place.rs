@@ -29,7 +29,11 @@ impl Place {
     /// The bytes. At most one byte over `limit` is read, which tells a large file from one of exactly
     /// that size.
     pub(super) fn read(&self, limit: u64) -> Result<Vec<u8>, ImageError> {
-        let most = limit.saturating_add(1);
+        self.read_at_most(limit.saturating_add(1))
+    }
+
+    /// The first `most` bytes, or all if they are fewer.
+    pub(super) fn read_at_most(&self, most: u64) -> Result<Vec<u8>, ImageError> {
         let mut file = std::fs::File::open(&self.path).map_err(|e| ImageError::io(&e))?;
         let (start, length) = match &self.member {
             Some(member) => (member.start, member.bytes),

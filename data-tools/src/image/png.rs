@@ -70,6 +70,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> 
         height: height as usize,
         samples,
         note,
+        display: None,
     })
 }
 

@@ -390,6 +390,7 @@ fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Gray {
         height,
         samples: Samples::U8(samples),
         note: None,
+        display: None,
     }
 }
 
@@ -457,6 +458,7 @@ fn sixteen_bits_scale_by_name() {
         height: 2,
         samples: Samples::U16(samples),
         note: None,
+        display: None,
     };
     let twelve = wide(vec![100, 4095, 2048, 3000]);
     assert_eq!(

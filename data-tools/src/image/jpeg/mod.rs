@@ -4,6 +4,7 @@
 //! a file is (arithmetic coding, 12 bits), that the whole picture is there, and how large it claims to
 //! be. The decoder runs strictly: it must refuse damaged data, not paint it grey.
 
+pub(super) mod lossless;
 mod scan;
 mod walk;
 
@@ -55,6 +56,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> 
         height: usize::from(head.height),
         samples: Samples::U8(pixels),
         note: None,
+        display: None,
     })
 }
 

@@ -127,7 +127,7 @@ pub(super) fn check(
 }
 
 /// Bits of a scan, stuffing removed, up to the next marker; zeros after that, counted.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
     window: u64,
@@ -137,7 +137,7 @@ struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    fn new(data: &'a [u8]) -> Self {
+    pub(super) fn new(data: &'a [u8]) -> Self {
         Self {
             data,
             at: 0,
@@ -169,7 +169,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    fn symbol(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
+    pub(super) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
         self.fill();
         let next = (self.window >> (self.have - 16)) as u16;
         let (length, symbol) = table.entries[usize::from(next)];
@@ -178,6 +178,12 @@ impl<'a> Bits<'a> {
         }
         self.have -= u32::from(length);
         Ok(symbol)
+    }
+
+    /// The next bits, at most 16, as a number.
+    pub(super) fn take(&mut self, bits: u32) -> u32 {
+        self.skip(bits);
+        (self.window >> self.have) as u32 & ((1 << bits) - 1)
     }
 
     fn skip(&mut self, bits: u32) {
@@ -207,7 +213,7 @@ impl<'a> Bits<'a> {
     }
 
     /// To behind the next restart marker. Another marker stays where it is, so that no bits follow.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         (self.window, self.have, self.invented) = (0, 0, 0);
         while let Some(rest) = self.data.get(self.at..).filter(|r| r.len() >= 2) {
             match (rest[0], rest[1]) {
@@ -222,7 +228,7 @@ impl<'a> Bits<'a> {
     }
 
     /// True if bits were used that the file does not have.
-    fn exhausted(&self) -> bool {
+    pub(super) fn exhausted(&self) -> bool {
         self.invented > self.have
     }
 }

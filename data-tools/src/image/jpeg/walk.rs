@@ -43,52 +43,15 @@ pub(super) fn walk(
     let mut complete = Ok(());
     let mut in_scan = false;
     let mut at = 2;
-    loop {
-        // To the next marker: 0xFF and then neither 0xFF (fill) nor 0 (a data byte 0xFF in a scan).
-        let Some(offset) = bytes
-            .get(at..)
-            .and_then(|rest| rest.iter().position(|&b| b == 0xff))
-        else {
-            return Err(truncated(if in_scan {
-                "the file ends inside the coded picture, no end marker"
-            } else {
-                "the file ends before the picture starts"
-            }));
-        };
-        at += offset + 1;
-        let Some(&marker) = bytes.get(at) else {
-            return Err(truncated("the file ends inside a marker"));
-        };
-        if marker == 0xff {
-            continue;
-        }
-        at += 1;
+    while let Some(Segment { marker, content }) = segment(bytes, &mut at, in_scan)? {
         match marker {
-            0x00 | 0x01 | 0xd0..=0xd8 => continue,
-            0xd9 => break,
-            _ => {}
-        }
-        let Some(length) = bytes.get(at..at + 2) else {
-            return Err(truncated("the file ends inside a segment"));
-        };
-        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
-        if length < 2 {
-            return Err(corrupt(format!(
-                "segment ff{marker:02x} has the length {length}"
-            )));
-        }
-        let Some(segment) = bytes.get(at + 2..at + length) else {
-            return Err(truncated("the file ends inside a segment"));
-        };
-        at += length;
-        match marker {
-            0xc4 => tables.define(segment)?,
+            0xc4 => tables.define(content)?,
             0xdd => {
-                tables.restart = be16(segment, 0).ok_or_else(|| corrupt("short DRI segment"))?
+                tables.restart = be16(content, 0).ok_or_else(|| corrupt("short DRI segment"))?
             }
-            0xee => adobe |= segment.starts_with(b"Adobe"),
+            0xee => adobe |= content.starts_with(b"Adobe"),
             0xc0..=0xcf if !matches!(marker, 0xc8 | 0xcc) => {
-                let read = read_frame(marker, segment)?;
+                let read = read_frame(marker, content)?;
                 size_ok(read.width, read.height)?;
                 frame = Some(read);
             }
@@ -98,7 +61,7 @@ pub(super) fn walk(
                 };
                 in_scan = true;
                 if complete.is_ok() {
-                    complete = scan::check(frame, &tables, segment, &bytes[at..]);
+                    complete = scan::check(frame, &tables, content, &bytes[at..]);
                 }
             }
             _ => {}
@@ -116,6 +79,60 @@ pub(super) fn walk(
     })
 }
 
+/// A marker and what belongs to it, without the length.
+pub(super) struct Segment<'a> {
+    pub marker: u8,
+    pub content: &'a [u8],
+}
+
+/// The next segment from `at`, which then lies behind it; `None` for the end marker.
+pub(super) fn segment<'a>(
+    bytes: &'a [u8],
+    at: &mut usize,
+    in_scan: bool,
+) -> Result<Option<Segment<'a>>, ImageError> {
+    loop {
+        // To the next marker: 0xFF and then neither 0xFF (fill) nor 0 (a data byte 0xFF in a scan).
+        let Some(offset) = bytes
+            .get(*at..)
+            .and_then(|rest| rest.iter().position(|&b| b == 0xff))
+        else {
+            return Err(truncated(if in_scan {
+                "the file ends inside the coded picture, no end marker"
+            } else {
+                "the file ends before the picture starts"
+            }));
+        };
+        *at += offset + 1;
+        let Some(&marker) = bytes.get(*at) else {
+            return Err(truncated("the file ends inside a marker"));
+        };
+        if marker == 0xff {
+            continue;
+        }
+        *at += 1;
+        match marker {
+            0x00 | 0x01 | 0xd0..=0xd8 => continue,
+            0xd9 => return Ok(None),
+            _ => {}
+        }
+        let Some(length) = bytes.get(*at..*at + 2) else {
+            return Err(truncated("the file ends inside a segment"));
+        };
+        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+        if length < 2 {
+            return Err(corrupt(format!(
+                "segment ff{marker:02x} has the length {length}"
+            )));
+        }
+        let Some(content) = bytes.get(*at + 2..*at + length) else {
+            return Err(truncated("the file ends inside a segment"));
+        };
+        *at += length;
+        return Ok(Some(Segment { marker, content }));
+    }
+}
+
 /// The frame header, if its kind is one that is decoded.
 fn read_frame(marker: u8, segment: &[u8]) -> Result<Frame, ImageError> {
     let unsupported = |what: String| {
@@ -124,7 +141,7 @@ fn read_frame(marker: u8, segment: &[u8]) -> Result<Frame, ImageError> {
     };
     match marker {
         0xc0..=0xc2 => {}
-        0xc3 => return unsupported("lossless JPEG".into()),
+        0xc3 => return unsupported("lossless JPEG outside DICOM".into()),
         0xc5..=0xc7 => return unsupported("hierarchical JPEG".into()),
         0xc9 | 0xca => return unsupported("JPEG with arithmetic coding".into()),
         _ => return unsupported("lossless or hierarchical JPEG with arithmetic coding".into()),
@@ -166,7 +183,7 @@ fn read_frame(marker: u8, segment: &[u8]) -> Result<Frame, ImageError> {
     })
 }
 
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     bytes
         .get(at..at + 2)
         .map(|b| u16::from_be_bytes([b[0], b[1]]))
@@ -174,7 +191,7 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 
 impl Tables {
     /// Reads a DHT segment.
-    fn define(&mut self, mut segment: &[u8]) -> Result<(), ImageError> {
+    pub(super) fn define(&mut self, mut segment: &[u8]) -> Result<(), ImageError> {
         while let Some((&head, rest)) = segment.split_first() {
             let Some((counts, rest)) = rest.split_at_checked(16) else {
                 return Err(corrupt("short DHT segment"));
