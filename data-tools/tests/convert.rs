@@ -574,3 +574,100 @@ fn the_layout_samples_convert() {
         "{result}"
     );
 }
+
+/// A DICOM file of 40 x 40 pixels of 12 bits in 16, all of one value, with a window.
+fn dicom(value: u16, photometric: &str) -> Vec<u8> {
+    let mut file = vec![0; 128];
+    file.extend(b"DICM\x02\0\x10\0UI\x14\0\x31.2.840.10008.1.2.1\0");
+    let mut put = |tag: u32, vr: &[u8; 2], value: &[u8]| {
+        file.extend(((tag >> 16) as u16).to_le_bytes());
+        file.extend((tag as u16).to_le_bytes());
+        file.extend(vr);
+        match vr {
+            b"OW" => {
+                file.extend([0, 0]);
+                file.extend((value.len() as u32).to_le_bytes());
+            }
+            _ => file.extend((value.len() as u16).to_le_bytes()),
+        }
+        file.extend(value);
+    };
+    put(0x0028_0002, b"US", &[1, 0]);
+    put(0x0028_0004, b"CS", photometric.as_bytes());
+    put(0x0028_0010, b"US", &[40, 0]);
+    put(0x0028_0011, b"US", &[40, 0]);
+    put(0x0028_0100, b"US", &[16, 0]);
+    put(0x0028_0101, b"US", &[12, 0]);
+    put(0x0028_0102, b"US", &[11, 0]);
+    put(0x0028_0103, b"US", &[0, 0]);
+    put(0x0028_1050, b"DS", b"1000");
+    put(0x0028_1051, b"DS", b"2001");
+    put(0x7fe0_0010, b"OW", &value.to_le_bytes().repeat(1600));
+    file
+}
+
+#[test]
+fn dicom_is_shown_by_its_window_and_borders_are_masked_by_name() {
+    let fixture = Fixture::new();
+    fixture.write("m.csv", "id,image,text\na,a.dcm,one\nb,b.dcm,two\n");
+    fixture.write("a.dcm", dicom(1500, "MONOCHROME2 "));
+    fixture.write("b.dcm", dicom(1500, "MONOCHROME1 "));
+    let (manifest, out) = (fixture.path("m.csv"), fixture.path("out"));
+    let base = [
+        "convert",
+        "manifest",
+        "--manifest",
+        &manifest,
+        "--side",
+        "20",
+        "--out",
+    ];
+    let done = run(&[&base[..], &[&out, "--mask-border", "10", "--keep-ids"]].concat());
+    assert_eq!(done.code, 0, "{}", done.err);
+    let data = Dataset::open(Path::new(&out)).expect("opens");
+    let split = data.split("train").expect("the split");
+    for i in 0..split.len() {
+        let record = split.record(i).expect("whole");
+        let image = record.image.expect("a picture");
+        // (1500 - 999.5) / 2000 + 0.5 of 255
+        let want = if record.id.ends_with('a') { 191 } else { 64 };
+        for (place, &pixel) in image.iter().enumerate() {
+            let inside = |n: usize| (2..18).contains(&n);
+            let shown = inside(place % 20) && inside(place / 20);
+            assert_eq!(
+                pixel,
+                if shown { want } else { 0 },
+                "{} at {place}",
+                record.id
+            );
+        }
+    }
+    let read = std::fs::read_to_string(Path::new(&out).join("dataset.json")).expect("reads");
+    let json: serde_json::Value = serde_json::from_str(&read).expect("JSON");
+    let provenance = &json["provenance"];
+    assert_eq!(provenance["tone"], "window");
+    assert_eq!(provenance["mask_border"], 10.0);
+
+    let out = fixture.path("spread");
+    let tone = ["--tone", "percentile", "--percentiles", "1,99"];
+    let done = run(&[&base[..], &[out.as_str()], &tone].concat());
+    assert_eq!(done.code, 0, "{}", done.err);
+    let read = std::fs::read_to_string(Path::new(&out).join("dataset.json")).expect("reads");
+    let json: serde_json::Value = serde_json::from_str(&read).expect("JSON");
+    assert_eq!(
+        json["provenance"]["percentiles"],
+        serde_json::json!([1.0, 99.0])
+    );
+    for wrong in [
+        &["--percentiles", "1,99"][..],
+        &["--percentiles", "9,1", "--tone", "percentile"],
+        &["--mask-border", "50"],
+    ] {
+        let out = fixture.path("wrong");
+        assert_eq!(
+            run(&[&base[..], &[out.as_str()], wrong].concat()).code,
+            2,
+            "{wrong:?}"
+        );
+    }
+}

@@ -12,7 +12,8 @@ use crate::convert::plan::{LabelPolicy, Uncertain, Unmentioned, Views, Vocabular
 use crate::convert::problems::MaxErrors;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
-use crate::image::{Depth, Fit, Limits};
+use crate::image::tone::PERCENTILES;
+use crate::image::{Depth, Fit, Limits, Tone, Tones};
 use crate::reports;
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
@@ -61,9 +62,18 @@ struct Common {
     /// What becomes of the long side of an oblong picture
     #[arg(long, value_enum, default_value_t)]
     fit: Fit,
-    /// How 16-bit pictures are scaled: by the bits they use, by 65535, or from their own least to largest value [default: used; padchest: full]
+    /// How stored values become brightness
+    #[arg(long, value_enum, default_value_t)]
+    tone: Tone,
+    /// The two percentiles of --tone percentile, between which values are spread [default: 0.5,99.5]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = percentiles)]
+    percentiles: Option<(f64, f64)>,
+    /// How 16-bit pictures are scaled where no tone is: by the bits they use, by 65535, or from their own least to largest value [default: used; padchest: full]
     #[arg(long, value_enum)]
     depth: Option<Depth>,
+    /// Makes a strip along each edge black, this many percent of the side wide, where names and markers are burned in
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = border)]
+    mask_border: f64,
     /// Vocabulary file, one piece a line [default: one is trained on the training texts]
     #[arg(long, conflicts_with = "vocab_size")]
     vocab: Option<PathBuf>,
@@ -119,6 +129,27 @@ struct Common {
     max_pixels: u64,
 }
 
+fn percentiles(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text
+        .split_once(',')
+        .map(|(l, h)| (l.trim().parse(), h.trim().parse()));
+    match parsed {
+        Some((Ok(low), Ok(high))) if 0.0 <= low && low < high && high <= 100.0 => Ok((low, high)),
+        _ => Err(format!(
+            "{text:?} is not two numbers from 0 to 100, the lower first, such as 0.5,99.5"
+        )),
+    }
+}
+
+fn border(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..50.0).contains(&value) => Ok(value),
+        _ => Err(format!(
+            "{text:?} is not a number of percent from 0 to under 50"
+        )),
+    }
+}
+
 fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
@@ -145,10 +176,19 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
         );
         return Err(Failure::Usage { message });
     }
+    if common.percentiles.is_some() && common.tone != Tone::Percentile {
+        let message = "--percentiles goes with --tone percentile".to_owned();
+        return Err(Failure::Usage { message });
+    }
     let options = Options {
         side: common.side,
         fit: common.fit,
-        depth: common.depth.unwrap_or_else(|| source.depth()),
+        tones: Tones {
+            tone: common.tone,
+            depth: common.depth.unwrap_or_else(|| source.depth()),
+            percentiles: common.percentiles.unwrap_or(PERCENTILES),
+        },
+        mask_border: common.mask_border,
         limits: Limits {
             max_pixels: common.max_pixels,
             ..Limits::default()

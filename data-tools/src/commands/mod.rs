@@ -40,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Convert a data set into shards.
-    Convert(convert::Args),
+    Convert(Box<convert::Args>),
     /// Join data sets into one, with one vocabulary.
     Merge(merge::Args),
     /// Draw some records with captions on one picture.
@@ -126,7 +126,7 @@ impl Failure {
 pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     let context = Context { json: cli.json };
     match cli.command {
-        Command::Convert(args) => convert::run(args, &context),
+        Command::Convert(args) => convert::run(*args, &context),
         Command::Merge(args) => merge::run(&args, &context),
         Command::Preview(args) => preview::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),

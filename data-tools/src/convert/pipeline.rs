@@ -8,7 +8,7 @@ use super::problems::{MaxErrors, Problems};
 use super::source::{Region, Source};
 use super::split::Fractions;
 use super::{ConvertError, ids};
-use crate::image::{self, Depth, Fit, Frame, ImageError, Limits, Place};
+use crate::image::{self, Fit, Frame, ImageError, Limits, Place, Tone, Tones};
 use crate::reports;
 use clap::ValueEnum;
 use cxr_engine::fsio;
@@ -35,8 +35,10 @@ pub struct Options {
     pub side: u32,
     /// Oblong to square.
     pub fit: Fit,
-    /// 16 bits to 8.
-    pub depth: Depth,
+    /// Stored values to 8 bits.
+    pub tones: Tones,
+    /// Width of the strip along each edge that is made black, percent of the side.
+    pub mask_border: f64,
     /// What pictures are accepted.
     pub limits: Limits,
     /// Where the vocabulary comes from.
@@ -260,8 +262,15 @@ fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
     map.insert("fit".into(), json!(name(options.fit.to_possible_value())));
     map.insert(
         "depth".into(),
-        json!(name(options.depth.to_possible_value())),
+        json!(name(options.tones.depth.to_possible_value())),
     );
+    let tone = options.tones.tone;
+    map.insert("tone".into(), json!(name(tone.to_possible_value())));
+    if tone == Tone::Percentile {
+        let (low, high) = options.tones.percentiles;
+        map.insert("percentiles".into(), json!([low, high]));
+    }
+    map.insert("mask_border".into(), json!(options.mask_border));
     map.insert("val_fraction".into(), json!(options.fractions.val));
     map.insert("test_fraction".into(), json!(options.fractions.test));
     map.insert(
@@ -284,7 +293,7 @@ fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
 }
 
 /// A picture of the stored size.
-struct Picture {
+struct Stored {
     pixels: Vec<u8>,
     /// Where it lies in the file's picture.
     frame: Frame,
@@ -303,7 +312,7 @@ fn in_frame(region: &Region, frame: &Frame) -> Value {
 
 /// What a worker makes of a record.
 struct Ready {
-    image: Option<Result<Picture, ImageError>>,
+    image: Option<Result<Stored, ImageError>>,
     pieces: Vec<u32>,
 }
 
@@ -311,10 +320,14 @@ fn prepare(record: &Planned, vocabulary: &WordPiece, options: &Options) -> Ready
     let picture = |place: &Place| {
         let grey = image::load(place, &options.limits)?;
         let side = options.side as usize;
-        Ok(Picture {
-            pixels: image::square(&grey, side, options.fit, options.depth),
-            frame: Frame::new(grey.width, grey.height, side, options.fit),
-            note: grey.note,
+        let frame = Frame::new(grey.width, grey.height, side, options.fit);
+        let note = grey.note;
+        let mut picture = image::tone::apply(grey, &options.tones);
+        image::mask::border(&mut picture, options.mask_border);
+        Ok(Stored {
+            pixels: image::square(&picture, side, options.fit),
+            frame,
+            note,
         })
     };
     Ready {

@@ -7,7 +7,7 @@
 //! Every caption gets the room of the longest, so the tiles lie on a grid.
 
 use super::{ADVANCE, Canvas, LEADING};
-use crate::image::{Depth, Fit, Gray, Samples, square};
+use crate::image::{Fit, Picture, square};
 
 /// Empty pixels around the sheet.
 pub const MARGIN: usize = 16;
@@ -125,14 +125,12 @@ fn write(canvas: &mut Canvas, x: usize, y: usize, lines: &[Line]) {
 }
 
 fn shrink(picture: &[u8], side: usize) -> Vec<u8> {
-    let image = Gray {
+    let picture = Picture {
         width: side,
         height: side,
-        samples: Samples::U8(picture.to_vec()),
-        note: None,
-        display: None,
+        pixels: picture.to_vec(),
     };
-    square(&image, MAX_EDGE, Fit::Stretch, Depth::Full)
+    square(&picture, MAX_EDGE, Fit::Stretch)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Picture files to 8-bit grey squares.
 //!
 //! ```text
-//! bytes -> gunzip -> sniff by magic -> png | jpeg | bmp | dicom -> Gray (8 or 16 bit, as stored) -> square(side, fit, depth) -> side x side u8
+//! bytes -> gunzip -> sniff by magic -> png | jpeg | bmp | dicom -> Gray      (8 or 16 bit, as stored)
+//! Gray  -> tone::apply -> Picture (8 bit) -> mask::border -> square -> side x side u8
 //! ```
 //! Rules, the same for every format:
 //! - the content decides the format, the file name never does;
-//! - pixel values are used as stored: no gamma, no ICC profile, no EXIF turn;
+//! - pixel values are decoded as stored: no gamma, no ICC profile, no EXIF turn;
 //! - colour becomes grey by Rec. 601 luma; transparent pixels lie over black, as the air around a patient;
 //! - a damaged file is refused with its reason, never filled up with grey;
 //! - memory is bounded: sizes are checked against [`Limits`], and against what so many bytes can
@@ -14,14 +15,17 @@
 mod bmp;
 pub mod dicom;
 mod jpeg;
+pub mod mask;
 mod place;
 mod png;
 mod resize;
 #[cfg(test)]
 mod tests;
+pub mod tone;
 
 pub use place::{Member, Place};
-pub use resize::{Depth, Fit, Frame, square};
+pub use resize::{Fit, Frame, square};
+pub use tone::{Depth, Picture, Tone, Tones};
 
 use std::fmt;
 use std::io::Read;

@@ -4,7 +4,7 @@
 //! and fine lines (pleural edges, lines and tubes) fade instead of flickering; enlarging interpolates
 //! linearly. Sums run in one fixed order in f32, so every machine gives the same bytes.
 
-use super::{Gray, Samples};
+use super::Picture;
 
 /// How an oblong picture becomes a square.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -16,19 +16,6 @@ pub enum Fit {
     Pad,
     /// The whole picture, its sides stretched to be equal.
     Stretch,
-}
-
-/// How samples of 16 bits become 8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Depth {
-    /// By the least number of bits, from 8, that holds the largest sample: plates of 10 to 15 bits come
-    /// in 16-bit files, and would else be nearly black.
-    #[default]
-    Used,
-    /// By 65535, whatever the file uses.
-    Full,
-    /// The file's smallest sample becomes 0, its largest 255.
-    Range,
 }
 
 /// The part of a picture that is stored, and where it lies in the stored square, pixels.
@@ -84,60 +71,32 @@ impl Frame {
 }
 
 /// The picture as `side * side` bytes, row by row.
-pub fn square(image: &Gray, side: usize, fit: Fit, depth: Depth) -> Vec<u8> {
-    let w = image.width;
-    let frame = Frame::new(w, image.height, side, fit);
+pub fn square(picture: &Picture, side: usize, fit: Fit) -> Vec<u8> {
+    let width = picture.width;
+    let frame = Frame::new(width, picture.height, side, fit);
     let ((x0, y0, sw, sh), (left, top, dw, dh)) = (frame.from, frame.to);
-    let (low, high) = levels(&image.samples, depth);
     let columns = taps(sw, dw);
-    let rows = taps(sh, dh);
-    // Across first: one f32 row of the output width for each source row.
-    let mut across = vec![0.0f32; sh * dw];
-    for (y, out) in across.chunks_exact_mut(dw.max(1)).enumerate() {
-        let start = (y0 + y) * w + x0;
-        match &image.samples {
-            Samples::U8(s) => shrink_row(&s[start..start + sw], &columns, out),
-            Samples::U16(s) => shrink_row(&s[start..start + sw], &columns, out),
-        }
-    }
-    let scale = 255.0 / (high - low).max(1.0);
     let mut result = vec![0u8; side * side];
-    let mut sums = vec![0.0f32; dw];
-    for (y, tap) in rows.iter().enumerate() {
+    // One output row at a time: its source rows are added up first, many columns at once.
+    let mut sums = vec![0.0f32; sw];
+    for (y, tap) in taps(sh, dh).iter().enumerate() {
         sums.fill(0.0);
         for (i, &weight) in tap.weights.iter().enumerate() {
-            let line = &across[(tap.first + i) * dw..][..dw];
-            for (sum, &v) in sums.iter_mut().zip(line) {
-                *sum += weight * v;
+            let start = (y0 + tap.first + i) * width + x0;
+            let row = &picture.pixels[start..start + sw];
+            for (sum, &v) in sums.iter_mut().zip(row) {
+                *sum += weight * f32::from(v);
             }
         }
         let out = &mut result[(top + y) * side + left..][..dw];
-        for (o, &sum) in out.iter_mut().zip(&sums) {
-            // The cast saturates, and the samples are within [low, high] anyway.
-            *o = ((sum - low) * scale + 0.5) as u8;
+        for (o, tap) in out.iter_mut().zip(&columns) {
+            let window = &sums[tap.first..][..tap.weights.len()];
+            let sum: f32 = window.iter().zip(&tap.weights).map(|(v, w)| v * w).sum();
+            // The cast saturates.
+            *o = (sum + 0.5) as u8;
         }
     }
     result
-}
-
-/// Samples that become 0 and 255.
-fn levels(samples: &Samples, depth: Depth) -> (f32, f32) {
-    let samples = match samples {
-        Samples::U8(_) => return (0.0, 255.0),
-        Samples::U16(s) => s,
-    };
-    let high = samples.iter().copied().max().unwrap_or(0);
-    match depth {
-        Depth::Full => (0.0, 65535.0),
-        Depth::Range => {
-            let low = samples.iter().copied().min().unwrap_or(0);
-            (f32::from(low), f32::from(high))
-        }
-        Depth::Used => {
-            let bits = (u16::BITS - high.leading_zeros()).max(8);
-            (0.0, ((1u32 << bits) - 1) as f32)
-        }
-    }
 }
 
 /// The source samples that make one output sample.
@@ -172,17 +131,6 @@ fn taps(source: usize, target: usize) -> Vec<Taps> {
         Taps { first, weights }
     };
     (0..target).map(of).collect()
-}
-
-fn shrink_row<T: Copy + Into<f32>>(source: &[T], columns: &[Taps], out: &mut [f32]) {
-    for (o, tap) in out.iter_mut().zip(columns) {
-        let window = &source[tap.first..][..tap.weights.len()];
-        *o = window
-            .iter()
-            .zip(&tap.weights)
-            .map(|(&v, &w)| v.into() * w)
-            .sum();
-    }
 }
 
 #[cfg(test)]

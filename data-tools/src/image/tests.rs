@@ -381,27 +381,23 @@ fn random_damage_never_panics_and_never_takes_the_process_down() {
     }
 }
 
-fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Gray {
-    let samples = (0..width * height)
+fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Picture {
+    let pixels = (0..width * height)
         .map(|i| f(i % width, i / width))
         .collect();
-    Gray {
+    Picture {
         width,
         height,
-        samples: Samples::U8(samples),
-        note: None,
-        display: None,
+        pixels,
     }
 }
 
 #[test]
 fn a_square_of_the_right_size_is_untouched() {
     let image = gray(40, 40, |x, y| (x * 5 + y) as u8);
-    let Samples::U8(want) = image.samples.clone() else {
-        panic!()
-    };
+    let want = &image.pixels;
     for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
-        assert_eq!(square(&image, 40, fit, Depth::Used), want);
+        assert_eq!(square(&image, 40, fit), *want);
     }
 }
 
@@ -409,45 +405,29 @@ fn a_square_of_the_right_size_is_untouched() {
 fn shrinking_averages_areas() {
     // 3 -> 2: each output covers one pixel and half of the middle one.
     let image = gray(3, 3, |x, _| [0, 90, 240][x]);
-    assert_eq!(
-        square(&image, 2, Fit::Crop, Depth::Used),
-        [30, 190, 30, 190]
-    );
+    assert_eq!(square(&image, 2, Fit::Crop), [30, 190, 30, 190]);
     let image = gray(64, 64, |x, y| if (x + y) % 2 == 0 { 255 } else { 0 });
-    assert!(
-        square(&image, 16, Fit::Crop, Depth::Used)
-            .iter()
-            .all(|&v| v == 128)
-    );
+    assert!(square(&image, 16, Fit::Crop).iter().all(|&v| v == 128));
 }
 
 #[test]
 fn fits_do_what_they_say() {
     let image = gray(40, 20, |x, _| if (10..30).contains(&x) { 200 } else { 50 });
-    assert!(
-        square(&image, 10, Fit::Crop, Depth::Used)
-            .iter()
-            .all(|&v| v == 200)
-    );
-    let pad = square(&image, 20, Fit::Pad, Depth::Used);
+    assert!(square(&image, 10, Fit::Crop).iter().all(|&v| v == 200));
+    let pad = square(&image, 20, Fit::Pad);
     assert!(pad[..5 * 20].iter().all(|&v| v == 0) && pad[15 * 20..].iter().all(|&v| v == 0));
     assert_eq!(
         pad[10 * 20..][..20],
         [[50; 5].as_slice(), &[200; 10], &[50; 5]].concat()[..]
     );
-    let stretch = square(&image, 20, Fit::Stretch, Depth::Used);
+    let stretch = square(&image, 20, Fit::Stretch);
     assert!(
         stretch
             .chunks(20)
             .all(|row| row[..5] == [50; 5] && row[5..15] == [200; 10])
     );
     // Enlarging a ramp stays a ramp.
-    let up = square(
-        &gray(4, 4, |x, _| (x * 80) as u8),
-        8,
-        Fit::Crop,
-        Depth::Used,
-    );
+    let up = square(&gray(4, 4, |x, _| (x * 80) as u8), 8, Fit::Crop);
     assert_eq!(up[..8], [0, 20, 60, 100, 140, 180, 220, 240]);
 }
 
@@ -460,16 +440,84 @@ fn sixteen_bits_scale_by_name() {
         note: None,
         display: None,
     };
+    let scaled = |image: &Gray, depth| {
+        let tones = Tones {
+            depth,
+            ..Tones::default()
+        };
+        tone::apply(image.clone(), &tones).pixels
+    };
     let twelve = wide(vec![100, 4095, 2048, 3000]);
-    assert_eq!(
-        square(&twelve, 2, Fit::Crop, Depth::Used),
-        [6, 255, 128, 187]
-    );
-    assert_eq!(square(&twelve, 2, Fit::Crop, Depth::Full), [0, 16, 8, 12]);
-    assert_eq!(
-        square(&twelve, 2, Fit::Crop, Depth::Range),
-        [0, 255, 124, 185]
-    );
+    assert_eq!(scaled(&twelve, Depth::Used), [6, 255, 128, 187]);
+    assert_eq!(scaled(&twelve, Depth::Full), [0, 16, 8, 12]);
+    assert_eq!(scaled(&twelve, Depth::Range), [0, 255, 124, 185]);
     let flat = wide(vec![7; 4]);
-    assert_eq!(square(&flat, 2, Fit::Crop, Depth::Range), [0; 4]);
+    assert_eq!(scaled(&flat, Depth::Range), [0; 4]);
+}
+
+#[test]
+fn tones_of_plain_pictures() {
+    let samples: Vec<u8> = (0..200u8).collect();
+    let image = Gray {
+        width: 20,
+        height: 10,
+        samples: Samples::U8(samples.clone()),
+        note: None,
+        display: None,
+    };
+    let toned = |tone, percentiles| {
+        let tones = Tones {
+            tone,
+            percentiles,
+            ..Tones::default()
+        };
+        tone::apply(image.clone(), &tones).pixels
+    };
+    let none = tone::PERCENTILES;
+    // 8 bits are left alone unless a rule says otherwise.
+    assert_eq!(toned(Tone::Window, none), samples);
+    assert_eq!(toned(Tone::None, none), samples);
+    // 10 % of 200 pixels do not exceed 19, 60 % not 119.
+    let spread = toned(Tone::Percentile, (10.0, 60.0));
+    assert_eq!(
+        [19, 20, 69, 119, 199].map(|i| spread[i]),
+        [0, 3, 128, 255, 255]
+    );
+    // Values that come equally often are only spread over the range.
+    let equal = toned(Tone::Equalize, none);
+    assert_eq!([0, 100, 199].map(|i| equal[i]), [0, 128, 255]);
+    // Half the pixels black, a quarter each of 50 and 60: a half and all of the rest.
+    let quarters = Gray {
+        samples: Samples::U8((0..200).map(|i| [0, 0, 50, 60][i % 4]).collect()),
+        ..image.clone()
+    };
+    let tones = Tones {
+        tone: Tone::Equalize,
+        ..Tones::default()
+    };
+    let pixels = tone::apply(quarters, &tones).pixels;
+    assert_eq!(pixels[..4], [0, 0, 128, 255]);
+    let flat = Gray {
+        samples: Samples::U16(vec![900; 200]),
+        ..image.clone()
+    };
+    let pixels = tone::apply(flat, &tones).pixels;
+    assert!(pixels.iter().all(|&v| v == pixels[0]));
+}
+
+#[test]
+fn borders_become_black_by_percent_of_the_side() {
+    let mut image = gray(40, 20, |_, _| 9);
+    mask::border(&mut image, 0.0);
+    assert!(image.pixels.iter().all(|&v| v == 9));
+    mask::border(&mut image, 10.0);
+    let want = |i: usize| {
+        let (x, y) = (i % 40, i / 40);
+        if (4..36).contains(&x) && (2..18).contains(&y) {
+            9
+        } else {
+            0
+        }
+    };
+    assert_eq!(image.pixels, (0..800).map(want).collect::<Vec<u8>>());
 }

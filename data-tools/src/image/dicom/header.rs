@@ -155,6 +155,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// The output of full brightness: by the bits, unless entries have more than these.
+    pub fn top(&self) -> f64 {
+        let largest = self.entries.iter().copied().max().unwrap_or(0);
+        f64::from(largest.max(u16::MAX >> (16 - self.bits)))
+    }
+
     /// The entry of an input.
     pub fn at(&self, input: f64) -> u16 {
         // The cast saturates.

@@ -18,6 +18,8 @@ mod jpeg_ls;
 mod pixels;
 mod rle;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use header::{Display, Function, Header, Layout, Modality, Table, Voi};
 

@@ -1,8 +1,8 @@
 //! Lossless JPEG: a predicted value and a Huffman-coded difference for each sample (ITU-T T.81, annex H).
 //! DICOM has it for X-rays of 8 to 16 bits.
 //!
-//! Written here on top of the scan's codes: `jpeg-decoder`, the one crate that has it, is no longer kept
-//! up, and fills a cut file up instead of refusing it.
+//! Written here on top of the scan's codes, which say where a cut file ends. `jpeg-decoder` has it too,
+//! but is in maintenance mode, and predicts from shifted values where there is a point transform.
 
 use super::scan::{Bits, HuffmanTable, Tables};
 use super::walk::{be16, corrupt, segment, truncated};
