@@ -12,6 +12,7 @@ use crate::convert::plan::{LabelPolicy, Uncertain, Unmentioned, Views, Vocabular
 use crate::convert::problems::MaxErrors;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
+use crate::convert::webdataset::Webdataset;
 use crate::image::tone::PERCENTILES;
 use crate::image::{Depth, Fit, Limits, Tone, Tones};
 use crate::reports;
@@ -29,7 +30,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum SourceArgs {
-    /// Any data set, as a CSV file or JSON lines with the columns id, image, text, labels, patient, study, source, split, view
+    /// Any data set, as a CSV file, JSON lines or Parquet with the columns id, image, text, labels, patient, study, source, split, view, regions
     Manifest(With<Manifest>),
     /// CheXpert (Stanford), full size or small: pictures with 14 labels; reports from CheXpert Plus
     Chexpert(With<Chexpert>),
@@ -39,6 +40,8 @@ enum SourceArgs {
     Openi(With<Openi>),
     /// PadChest (Alicante): pictures with labels and stemmed Spanish reports
     Padchest(With<Padchest>),
+    /// Tar shards of the webdataset library: png or jpg with txt, json or cls, read in place
+    Webdataset(With<Webdataset>),
 }
 
 /// A source's own options, and those of every source.
@@ -165,6 +168,7 @@ pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
         SourceArgs::Nih14(with) => start(&with.source, with.common),
         SourceArgs::Openi(with) => start(&with.source, with.common),
         SourceArgs::Padchest(with) => start(&with.source, with.common),
+        SourceArgs::Webdataset(with) => start(&with.source, with.common),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Context, Failure, Outcome};
 use crate::convert::ConvertError;
-use crate::convert::manifest::{Manifest, parse_column};
+use crate::convert::columns::{Columns, parse_column};
+use crate::convert::manifest::Manifest;
 use crate::convert::problems::Problems;
 use crate::convert::source::Source;
 use clap::Subcommand;
@@ -27,7 +28,7 @@ enum Command {
         /// Text files, one text a line
         #[arg(long, num_args = 1.., required_unless_present = "manifest")]
         texts: Vec<PathBuf>,
-        /// Manifest, CSV or JSON lines, whose column `text` is read
+        /// Manifest, CSV, JSON lines or Parquet, whose column `text` is read
         #[arg(long)]
         manifest: Option<PathBuf>,
         /// Reads a column under another name: text=findings+impression
@@ -91,7 +92,10 @@ fn make(args: Args) -> Result<Value, ConvertError> {
             if let Some(path) = manifest {
                 let source = Manifest {
                     path,
-                    columns,
+                    columns: Columns {
+                        columns,
+                        ..Columns::default()
+                    },
                     ..Manifest::default()
                 };
                 for item in source.scan("", &mut Problems::default())? {

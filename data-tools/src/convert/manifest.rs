@@ -1,288 +1,92 @@
-//! A list of records, CSV or JSON lines: the way in for any data set.
+//! A list of records, CSV, JSON lines or Parquet: the way in for any data set.
 //!
-//! Columns, all but one of `image` and `text` optional: `id, image, text, labels, patient, study,
-//! source, split, view`. A column may go by another name (`--column patient=group`) or be several joined by
-//! a space (`--column text=findings+impression`), or be passed over (`--column source=`). Image paths are relative to `--images`, else to the
-//! folder of the manifest.
-//!
-//! Labels: `A|B` or `["A", "B"]` says that A and B are present and all other labels of the source are
-//! absent; `A=1|B=0|C=-1` or `{"A": 1, "B": 0, "C": -1}` says just that, the others are unknown; an
-//! empty cell says nothing.
+//! `columns.rs` says what columns there may be and what their cells mean; one of `image` and `text` is
+//! needed. Image paths are relative to `--images`, else to the folder of the manifest.
 
+use super::columns::{Cells, Columns, Defaults, Refusal};
 use super::problems::Problems;
-use super::read::Text;
-use super::source::{Item, Labels, Source, View};
-use super::table::Table;
-use super::{ConvertError, split};
-use serde_json::{Map, Value};
+use super::source::{Item, Source};
+use super::{ConvertError, rows};
 use std::path::{Path, PathBuf};
-
-const COLUMNS: [&str; 9] = [
-    "id", "image", "text", "labels", "patient", "study", "source", "split", "view",
-];
 
 /// A manifest and how to read it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Manifest {
-    /// The list of records: .jsonl, .ndjson or .json is read as JSON lines, anything else as CSV
+    /// The list of records: .jsonl, .ndjson or .json is read as JSON lines, .parquet as Parquet, anything else as CSV
     #[arg(long = "manifest", value_name = "FILE")]
     pub path: PathBuf,
     /// Folder that image paths are relative to [default: the manifest's]
     #[arg(long)]
     pub images: Option<PathBuf>,
-    /// Reads a column under another name, or several joined by +: patient=group, text=findings+impression
-    #[arg(long = "column", value_name = "OURS=THEIRS", value_parser = parse_column)]
-    pub columns: Vec<(String, String)>,
-    /// Takes only rows with one of these values in a column: sex=F,M
-    #[arg(long = "only", value_name = "COLUMN=VALUE,..", value_parser = parse_only)]
-    pub only: Vec<(String, Vec<String>)>,
+    /// Which columns are which.
+    #[command(flatten)]
+    pub columns: Columns,
 }
 
 impl Source for Manifest {
     fn name(&self) -> String {
-        let stem = self.path.file_stem().and_then(|s| s.to_str());
-        stem.unwrap_or("manifest").to_owned()
+        let name = self.path.file_name().and_then(|s| s.to_str());
+        let name = name.unwrap_or("").trim_end_matches(".gz");
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        if stem.is_empty() { "manifest" } else { stem }.to_owned()
     }
 
     fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
-        let json = self
-            .path
-            .extension()
-            .is_some_and(|e| e == "jsonl" || e == "ndjson" || e == "json");
         let mut items = Vec::new();
-        let mut take = |line: u64, row: &Map<String, Value>, problems: &mut Problems| {
-            if self.wanted(row) {
-                match self.item(source, line, row) {
-                    Ok(item) => items.push(item),
-                    Err((reason, detail)) => problems.scan(self.place(line), reason, detail),
+        rows::read(
+            &self.path,
+            problems,
+            &|have| self.check(have),
+            &mut |line, row, problems| {
+                if self.columns.wanted(&row) {
+                    match self.item(source, line, &row) {
+                        Ok(item) => items.push(item),
+                        Err((reason, detail)) => {
+                            let place = format!("{}:{line}", self.path.display());
+                            problems.scan(place, reason, detail);
+                        }
+                    }
                 }
-            }
-        };
-        if json {
-            self.scan_json(problems, &mut take)?;
-        } else {
-            self.scan_csv(problems, &mut take)?;
-        }
+            },
+        )?;
         Ok(items)
     }
 }
 
 impl Manifest {
-    fn place(&self, line: u64) -> String {
-        format!("{}:{line}", self.path.display())
-    }
-
-    /// The file's columns that make one of ours; none if ours is passed over.
-    fn theirs(&self, ours: &str) -> Vec<String> {
-        let renamed = self.columns.iter().rev().find(|(o, _)| o == ours);
-        let name = renamed.map_or(ours, |(_, theirs)| theirs.as_str());
-        let names = name.split('+').map(|n| n.trim().to_owned());
-        names.filter(|n| !n.is_empty()).collect()
-    }
-
-    fn scan_csv(
-        &self,
-        problems: &mut Problems,
-        take: &mut impl FnMut(u64, &Map<String, Value>, &mut Problems),
-    ) -> Result<(), ConvertError> {
-        let mut table = Table::open(&self.path)?;
-        // Only columns that were asked for by name must exist, and one of image and text.
-        for name in self.columns.iter().flat_map(|(ours, _)| self.theirs(ours)) {
-            table.column(&name)?;
-        }
-        for (name, _) in &self.only {
-            table.column(name)?;
-        }
-        let has = |ours: &str| self.theirs(ours).iter().any(|n| table.find(n).is_some());
-        if !has("image") && !has("text") {
-            table.column("image")?;
-        }
-        let header = table.header().to_vec();
-        while let Some(row) = table.row(problems)? {
-            let cells = header
-                .iter()
-                .enumerate()
-                .map(|(i, name)| (name.clone(), Value::from(row.get(i))));
-            take(row.line, &cells.collect(), problems);
-        }
-        Ok(())
-    }
-
-    fn scan_json(
-        &self,
-        problems: &mut Problems,
-        take: &mut impl FnMut(u64, &Map<String, Value>, &mut Problems),
-    ) -> Result<(), ConvertError> {
-        let mut file = Text::open(&self.path)?;
-        let (mut text, mut line) = (Vec::new(), 0);
-        while file.line(&mut text)? {
-            line += 1;
-            if text.trim_ascii().is_empty() {
-                continue;
-            }
-            match serde_json::from_slice::<Map<String, Value>>(&text) {
-                Ok(row) => take(line, &row, problems),
-                Err(e) => problems.scan(self.place(line), "bad-row", e.to_string()),
-            }
-        }
-        Ok(())
-    }
-
-    fn wanted(&self, row: &Map<String, Value>) -> bool {
-        self.only.iter().all(|(column, values)| {
-            let cell = row.get(column).map(plain).unwrap_or_default();
-            values.contains(&cell)
-        })
-    }
-
-    /// One row; an error is a reason code and its detail.
-    fn item(
-        &self,
-        source: &str,
-        line: u64,
-        row: &Map<String, Value>,
-    ) -> Result<Item, (&'static str, String)> {
-        let get = |ours: &str| {
-            let cells = self
-                .theirs(ours)
-                .into_iter()
-                .filter_map(|n| row.get(&n).map(plain));
-            let cells: Vec<String> = cells.filter(|c| !c.is_empty()).collect();
-            cells.join(" ")
+    /// Only columns that were asked for by name must exist, and one of image and text.
+    fn check(&self, have: &[String]) -> Result<(), ConvertError> {
+        rows::need(&self.path, have, &self.columns.needed())?;
+        let has = |ours: &str| {
+            let theirs = self.columns.theirs(ours);
+            theirs.iter().any(|n| have.iter().any(|h| h == n))
         };
-        let image = get("image");
-        let text = get("text");
-        if image.is_empty() && text.is_empty() {
+        if has("image") || has("text") {
+            return Ok(());
+        }
+        rows::need(&self.path, have, &["image"])
+    }
+
+    fn item(&self, source: &str, line: u64, row: &Cells) -> Result<Item, Refusal> {
+        let image = self.columns.get(row, "image");
+        if image.is_empty() && self.columns.get(row, "text").is_empty() {
             return Err(("empty", "the row has neither image nor text".to_owned()));
         }
-        let labels = match self.theirs("labels").first().and_then(|n| row.get(n)) {
-            Some(value) => read_labels(value).map_err(|detail| ("bad-label", detail))?,
-            None => Labels::default(),
+        let folder = self.images.as_deref().or(self.path.parent());
+        let place = folder.unwrap_or(Path::new("")).join(&image);
+        let number = format!("line {line}");
+        let defaults = Defaults {
+            id: if image.is_empty() { &number } else { &image },
+            source,
         };
-        let split = split::canonical(&get("split")).map_err(|detail| ("bad-split", detail))?;
-        let or = |value: String, other: &str| {
-            if value.is_empty() {
-                other.to_owned()
-            } else {
-                value
-            }
-        };
-        let id = or(get("id"), if image.is_empty() { "" } else { &image });
-        let id = or(id, &format!("line {line}"));
-        let study = or(get("study"), &id);
-        let patient = or(get("patient"), &study);
-        let folder = self
-            .images
-            .as_deref()
-            .or(self.path.parent())
-            .unwrap_or(Path::new(""));
-        Ok(Item {
-            image: (!image.is_empty()).then(|| folder.join(&image).into()),
-            view: View::of_position(&get("view")),
-            text,
-            labels,
-            patient,
-            study,
-            source: or(get("source"), source),
-            split,
-            id,
-            ..Item::default()
-        })
+        let place = (!image.is_empty()).then(|| place.into());
+        self.columns.item(row, place, &defaults)
     }
-}
-
-/// Checks `--column OURS=THEIRS`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_column(text: &str) -> Result<(String, String), String> {
-    let (ours, theirs) = text
-        .split_once('=')
-        .ok_or_else(|| format!("{text:?} is not OURS=THEIRS"))?;
-    let ours = ours.trim();
-    if !COLUMNS.contains(&ours) {
-        return Err(format!("{ours:?} is not one of {}", COLUMNS.join(", ")));
-    }
-    Ok((ours.to_owned(), theirs.trim().to_owned()))
-}
-
-/// Checks `--only COLUMN=VALUE[,VALUE]`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_only(text: &str) -> Result<(String, Vec<String>), String> {
-    let (column, values) = text
-        .split_once('=')
-        .ok_or_else(|| format!("{text:?} is not COLUMN=VALUE[,VALUE...]"))?;
-    let values = values.split(',').map(|v| v.trim().to_owned()).collect();
-    Ok((column.trim().to_owned(), values))
-}
-
-/// A cell as text.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(s) => s.trim().to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn read_labels(value: &Value) -> Result<Labels, String> {
-    let level = |name: &str, value: f64| match value {
-        1.0 => Ok(1),
-        0.0 => Ok(0),
-        -1.0 => Ok(-1),
-        other => Err(format!(
-            "label {name:?} has the value {other}, expected 1, 0 or -1"
-        )),
-    };
-    let mut labels = Labels::default();
-    match value {
-        Value::Object(map) => {
-            for (name, value) in map {
-                let value = match value {
-                    Value::Null => continue,
-                    Value::Bool(b) => i8::from(*b),
-                    other => {
-                        let number = other.as_f64().or_else(|| plain(other).parse().ok());
-                        level(name, number.unwrap_or(f64::NAN))?
-                    }
-                };
-                labels.named.push((name.clone(), value));
-            }
-        }
-        Value::Array(names) => {
-            labels.closed = true;
-            labels.named = names.iter().map(|n| (plain(n), 1)).collect();
-        }
-        other => {
-            let cell = plain(other);
-            let entries: Vec<&str> = cell
-                .split('|')
-                .map(str::trim)
-                .filter(|e| !e.is_empty())
-                .collect();
-            labels.closed = !entries.is_empty() && !entries.iter().any(|e| e.contains('='));
-            for entry in entries {
-                let (name, value) = match entry.split_once('=') {
-                    Some((name, value)) => (
-                        name.trim(),
-                        level(name, value.trim().parse().unwrap_or(f64::NAN))?,
-                    ),
-                    None => (entry, 1),
-                };
-                labels.named.push((name.to_owned(), value));
-            }
-        }
-    }
-    if let Some((name, _)) = labels.named.iter().find(|(n, _)| n.is_empty()) {
-        return Err(format!("a label has an empty name: {name:?}"));
-    }
-    Ok(labels)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::{parse_column, parse_only};
     use super::*;
 
     fn scan(name: &str, text: &str, set: impl FnOnce(&mut Manifest)) -> (Vec<Item>, Problems) {
@@ -354,7 +158,7 @@ not json
         let rename = |m: &mut Manifest| {
             for pair in ["id=uid", "text=findings+impression", "patient=g"] {
                 let (ours, theirs) = parse_column(pair).expect("valid");
-                m.columns.push((ours, theirs));
+                m.columns.columns.push((ours, theirs));
             }
         };
         let (items, problems) = scan("m.jsonl", text, rename);
@@ -372,7 +176,7 @@ not json
         assert_eq!(reasons, ["bad-row", "bad-label"]);
         let only = |m: &mut Manifest| {
             rename(m);
-            m.only.push(parse_only("view=L,PA").expect("valid"));
+            m.columns.only.push(parse_only("view=L,PA").expect("valid"));
         };
         assert_eq!(scan("m.jsonl", text, only).0.len(), 1);
     }
@@ -394,7 +198,10 @@ not json
             error.contains("image") && error.contains("id, picture"),
             "{error}"
         );
-        manifest.columns.push(("image".into(), "picture".into()));
+        manifest
+            .columns
+            .columns
+            .push(("image".into(), "picture".into()));
         assert_eq!(
             manifest
                 .scan("default", &mut Problems::default())

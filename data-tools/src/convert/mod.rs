@@ -11,6 +11,7 @@
 
 mod archive;
 pub mod chexpert;
+pub mod columns;
 mod files;
 pub mod ids;
 pub mod manifest;
@@ -19,13 +20,16 @@ pub mod openi;
 pub mod outcome;
 pub mod padchest;
 mod parallel;
+mod parquet;
 pub mod pipeline;
 pub mod plan;
 pub mod problems;
 mod read;
+mod rows;
 pub mod source;
 pub mod split;
 mod table;
+pub mod webdataset;
 
 use cxr_engine::error::{BAD_DATA, USAGE};
 use cxr_engine::fsio::FsError;

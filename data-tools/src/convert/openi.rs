@@ -1,19 +1,23 @@
 //! OpenI, the Indiana University chest X-rays: reports, and their pictures if they are there.
 //!
 //! Reports come as XML files in a folder, as the original `NLMCXR_reports.tgz`, or as Kaggle's
-//! `indiana_reports.csv`; pictures as a flat folder, named by image id (`CXR1_1_IM-0001-3001.png`) or as
-//! on Kaggle (`1_IM-0001-3001.dcm.png`). Reports have four sections, all but one of them often empty. MeSH terms
+//! `indiana_reports.csv`; pictures as PNG or DICOM files in a folder and its folders or in an uncompressed
+//! tar archive, named by image id (`CXR1_1_IM-0001-3001.png`), as on Kaggle (`1_IM-0001-3001.dcm.png`) or as
+//! in the archive of DICOM files (`1/1_IM-0001-3001.dcm`). The DICOM attributes of this data set do not tell
+//! views: of the laterals at hand 1,198 say PA, and 1,202 nothing. Reports have four sections, all but one of
+//! them often empty. MeSH terms
 //! give the 14 labels of NIH ChestX-ray14 where a term means one, so that both data sets share labels.
 
-use super::ConvertError;
-use super::files::list_folder;
+use super::files::{Pictures, list_folder};
 use super::problems::Problems;
 use super::source::{Item, Labels, NIH14_LABELS, Source, View};
 use super::table::Table;
+use super::{ConvertError, archive};
+use crate::image::Place;
 use crate::reports::{self, Section};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// OpenI reports and pictures.
@@ -22,7 +26,7 @@ pub struct Openi {
     /// Folder of XML reports, NLMCXR_reports.tgz, or indiana_reports.csv
     #[arg(long)]
     pub reports: PathBuf,
-    /// Folder of PNG files [default: texts only]
+    /// Folder of PNG or DICOM files, extracted from NLMCXR_png.tgz or NLMCXR_dcm.tgz, or NLMCXR_png.tar [default: texts only]
     #[arg(long)]
     pub images: Option<PathBuf>,
     /// indiana_projections.csv; needed for pictures of Kaggle's reports, and to choose views
@@ -92,7 +96,10 @@ impl Source for Openi {
             self.read_archive(problems)?
         };
         let pictures = match &self.images {
-            Some(folder) => Some(index_pictures(folder)?),
+            Some(folder) => Some(Pictures::find(folder, 1, &|name| {
+                let picture = [".png", ".dcm"].iter().any(|e| name.ends_with(e));
+                picture.then(|| picture_key(name))
+            })?),
             None => None,
         };
         let mut items = Vec::new();
@@ -120,13 +127,13 @@ impl Openi {
         source: &str,
         report: &Report,
         views: &Views,
-        pictures: Option<&HashMap<String, PathBuf>>,
+        pictures: Option<&Pictures>,
         problems: &mut Problems,
         items: &mut Vec<Item>,
     ) {
-        let item = |id: &str, image: Option<PathBuf>, view: View| Item {
+        let item = |id: &str, image: Option<Place>, view: View| Item {
             id: id.to_owned(),
-            image: image.map(Into::into),
+            image,
             view,
             report: Some(report.sections.clone()),
             labels: labels(&report.mesh),
@@ -142,15 +149,11 @@ impl Openi {
                 .get(&key)
                 .map_or(View::Unknown, |(_, view)| View::of_position(view));
             match pictures.and_then(|p| p.get(&key)) {
-                Some(path) => items.push(item(id, Some(path.clone()), view)),
+                Some(place) => items.push(item(id, Some(place.clone()), view)),
                 None => {
-                    let folder = self.images.as_deref().unwrap_or(Path::new(""));
-                    let path = folder.join(format!("{id}.png"));
-                    problems.scan(
-                        path.display().to_string(),
-                        "missing",
-                        "named in the report, not found",
-                    );
+                    let name = format!("{id}.png");
+                    let missing = pictures.map(|p| p.missing(&name)).unwrap_or_default();
+                    problems.scan(missing.0, "missing", missing.1);
                 }
             }
         }
@@ -190,14 +193,15 @@ impl Openi {
         let mut archive =
             tar::Archive::new(flate2::read::GzDecoder::new(std::io::BufReader::new(file)));
         let mut reports = Vec::new();
-        for entry in archive.entries().map_err(unread)? {
-            let entry = entry.map_err(unread)?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            if name.ends_with(".xml") {
-                let place = format!("{}:{name}", self.reports.display());
-                read_limited(&name, &place, entry, problems, &mut reports);
+        let entries = archive.entries().map_err(unread)?;
+        archive::walk(entries, &mut |member, content| {
+            if member.name.ends_with(".xml") {
+                let place = format!("{}:{}", self.reports.display(), member.name);
+                read_limited(&member.name, &place, content, problems, &mut reports);
             }
-        }
+            Ok(())
+        })
+        .map_err(unread)?;
         self.sorted(reports)
     }
 
@@ -272,12 +276,6 @@ fn picture_key(name: &str) -> String {
         Some((number, rest)) if rest.starts_with(&format!("{number}_")) => rest.to_owned(),
         _ => stem.to_owned(),
     }
-}
-
-fn index_pictures(folder: &Path) -> Result<HashMap<String, PathBuf>, ConvertError> {
-    let files = list_folder(folder)?;
-    let png = files.into_iter().filter(|(name, _)| name.ends_with(".png"));
-    Ok(png.map(|(name, path)| (picture_key(&name), path)).collect())
 }
 
 fn read_limited(
@@ -448,6 +446,33 @@ mod tests {
             2,
             "those of report 10"
         );
+        // The same pictures as DICOM files in folders by number, and in an archive.
+        let whole = |source: &Openi| {
+            let items = source.scan("openi", &mut Problems::default());
+            let ids = items
+                .expect("scans")
+                .into_iter()
+                .filter(|i| i.image.is_some());
+            ids.map(|i| i.id).collect::<Vec<_>>()
+        };
+        let dicom = dir.path().join("dcm/7");
+        std::fs::create_dir_all(&dicom).expect("made");
+        let packed = std::fs::File::create(dir.path().join("png.tar")).expect("made");
+        let mut packed = tar::Builder::new(packed);
+        for name in ["7_IM-0001-1001", "7_IM-0001-2001"] {
+            let path = dicom.join(format!("{name}.dcm"));
+            std::fs::write(&path, b"").expect("written");
+            packed
+                .append_path_with_name(&path, format!("NLMCXR_png/CXR{name}.png"))
+                .expect("packed");
+        }
+        packed.into_inner().expect("packed");
+        let ids = whole(&source);
+        assert_eq!(ids.len(), 2);
+        for images in ["dcm", "png.tar"] {
+            source.images = Some(dir.path().join(images));
+            assert_eq!(whole(&source), ids, "{images}");
+        }
         let table = dir.path().join("projections.csv");
         std::fs::write(&table, "uid,filename,projection\n7,7_IM-0001-1001.dcm.png,Frontal\n7,7_IM-0001-2001.dcm.png,Lateral\n").expect("written");
         source.projections = Some(table);

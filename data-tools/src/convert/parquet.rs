@@ -1,0 +1,22 @@
+//! Parquet tables, with the feature `parquet`.
+
+use super::ConvertError;
+use super::columns::Cells;
+use super::problems::Problems;
+use std::path::Path;
+
+/// As [`super::rows::read`] says.
+///
+/// # Errors
+/// This program is built without the reader.
+pub fn read(
+    path: &Path,
+    _: &mut Problems,
+    _: &dyn Fn(&[String]) -> Result<(), ConvertError>,
+    _: &mut dyn FnMut(u64, Cells, &mut Problems),
+) -> Result<(), ConvertError> {
+    Err(ConvertError::NotFound {
+        what: format!("{}: this cxr-data reads no Parquet", path.display()),
+        hint: "build it with --features parquet, or save the table as CSV or JSON lines".to_owned(),
+    })
+}
