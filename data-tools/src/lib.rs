@@ -1,10 +1,14 @@
 //! What `cxr-data` is made of: pictures and reports in, `cxr-engine` shards out.
 //!
-//! Layers, each knowing only those before it: `image`, `reports` < `convert`, `draw`, `stats` < `commands`.
+//! Layers, each knowing only those before it: `image`, `reports` < `convert`, `draw` < `scan` <
+//! `stats`, `dedup`, `audit`, `diff` < `commands`.
 
 pub mod commands;
 pub mod convert;
+pub mod dedup;
 pub mod draw;
 pub mod image;
+pub mod quarantine;
 pub mod reports;
+pub mod scan;
 pub mod stats;

@@ -3,6 +3,7 @@
 //! To add a command: write `commands/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
 mod convert;
+mod dedup;
 mod merge;
 mod preview;
 mod show;
@@ -12,6 +13,7 @@ mod tokenizer;
 mod verify;
 
 use crate::convert::ConvertError;
+use crate::quarantine::QuarantineError;
 use clap::{Parser, Subcommand};
 use cxr_engine::error;
 use cxr_engine::fsio::FsError;
@@ -19,6 +21,7 @@ use cxr_engine::report::PictureError;
 use cxr_engine::shard::ShardError;
 use cxr_engine::text::TextError;
 use serde_json::Value;
+use std::io::Write as _;
 
 /// Turns chest X-ray data sets into cxr-engine shards, and checks and shows them.
 #[derive(Debug, Parser)]
@@ -41,6 +44,8 @@ pub struct Cli {
 pub enum Command {
     /// Convert a data set into shards.
     Convert(Box<convert::Args>),
+    /// Find pictures, texts and patients that come more than once.
+    Dedup(dedup::Args),
     /// Join data sets into one, with one vocabulary.
     Merge(merge::Args),
     /// Draw some records with captions on one picture.
@@ -103,6 +108,9 @@ pub enum Failure {
     /// The vocabulary.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// A list of records to leave out.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// A conversion.
     #[error(transparent)]
     Convert(#[from] ConvertError),
@@ -118,8 +126,15 @@ impl Failure {
             Failure::Picture(_) => error::FAILURE,
             Failure::Text(_) | Failure::BadData { .. } => error::BAD_DATA,
             Failure::Convert(e) => e.exit_code(),
+            Failure::Quarantine(QuarantineError::Id { .. }) => error::BAD_DATA,
+            Failure::Quarantine(QuarantineError::Fs(e)) => e.exit_code(),
         }
     }
+}
+
+/// A line of progress. A closed stderr must not stop a command.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Runs a command.
@@ -127,6 +142,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     let context = Context { json: cli.json };
     match cli.command {
         Command::Convert(args) => convert::run(*args, &context),
+        Command::Dedup(args) => dedup::run(&args, &context),
         Command::Merge(args) => merge::run(&args, &context),
         Command::Preview(args) => preview::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),

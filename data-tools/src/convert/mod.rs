@@ -19,7 +19,7 @@ pub mod nih14;
 pub mod openi;
 pub mod outcome;
 pub mod padchest;
-mod parallel;
+pub(crate) mod parallel;
 mod parquet;
 pub mod pipeline;
 pub mod plan;

@@ -1,0 +1,7 @@
+//! `cxr-data dedup`, `audit`, `diff`, `split` and the lists they write, on data sets made here with faults
+//! put into them.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dedup;
+mod made;
