@@ -184,7 +184,7 @@ constexpr int BATCH = 8;
 // Aliasing:      none
 // Writes:        sorted, spare
 // Deterministic: yes
-// Called by:     ops::embed::cuda::text_backward, scale_backward
+// Called by:     ops::embed::cuda::backward
 //
 // Digits from the lowest to the highest. Warp w has the w-th stretch of the list: it counts its digits, the counts
 // are summed over digits and, within one, warps, and each warp puts its elements there in order. Digits collide on banks
@@ -269,7 +269,7 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * 32) embed_bwd_sort_u32
 // Aliasing:      none
 // Writes:        dproj, partial, totals; accumulates grad
 // Deterministic: yes
-// Called by:     ops::embed::cuda::text_backward, scale_backward
+// Called by:     ops::embed::cuda::backward
 extern "C" __global__ void __launch_bounds__(WARPS * 32) embed_bwd_sum_bf16(const EmbedBackward a) {
     __shared__ alignas(16) float shared[WARPS][2][SPAN];
     const EmbedTable& table = a.table[blockIdx.z];
@@ -359,7 +359,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) embed_bwd_sum_bf16(cons
 // Aliasing:      none
 // Accumulates:   grad
 // Deterministic: yes, the sum is in the order of the pieces
-// Called by:     ops::embed::cuda::text_backward, scale_backward
+// Called by:     ops::embed::cuda::backward
 extern "C" __global__ void __launch_bounds__(WARPS * 32) embed_bwd_join_f32(const EmbedBackward a) {
     const EmbedTable& table = a.table[blockIdx.z];
     const uint32_t warp = threadIdx.x >> 5, lane = threadIdx.x & 31, c = a.c;
@@ -403,7 +403,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) embed_bwd_join_f32(cons
 // Aliasing:      none
 // Accumulates:   dmodality, dmask
 // Deterministic: yes
-// Called by:     ops::embed::cuda::text_backward, scale_backward
+// Called by:     ops::embed::cuda::backward
 extern "C" __global__ void __launch_bounds__(256) embed_bwd_total_f32(const EmbedBackward a) {
     __shared__ float shared[8][32];
     const uint32_t col = threadIdx.x & 31, group = threadIdx.x >> 5, width = gridDim.x * 32;

@@ -31,7 +31,7 @@ __device__ inline double block_sum_f64(double x) {
 // Alignment:     16 bytes
 // Writes:        partial
 // Deterministic: yes: eight squares are added in f32, the rest in f64, always in the same order
-// Called by:     ops::grad_norm::cuda::norm
+// Called by:     ops::grad_norm::cuda::run
 extern "C" __global__ void __launch_bounds__(BLOCK) grad_norm_partial_f32(const GradNorm a) {
     double sum = 0.0;
     // Two loads at a time, each of neighbouring threads' neighbours.
@@ -60,7 +60,7 @@ struct GradNormFinish {
 // Grid, Block:   1 block of 256; 64 bytes of shared memory
 // Writes:        norm
 // Deterministic: yes
-// Called by:     ops::grad_norm::cuda::norm
+// Called by:     ops::grad_norm::cuda::run
 extern "C" __global__ void __launch_bounds__(BLOCK) grad_norm_finish_f32(const GradNormFinish a) {
     double sum = 0.0;
     for (uint32_t i = threadIdx.x; i < a.blocks; i += BLOCK) sum += a.partial[i];

@@ -18,7 +18,7 @@ struct Judge {
 // Grid, Block:   1 thread
 // Writes:        verdict
 // Deterministic: yes
-// Called by:     ops::judge::cuda::judge
+// Called by:     ops::judge::cuda::run
 extern "C" __global__ void __launch_bounds__(32) judge_f32(const Judge a) {
     if (threadIdx.x != 0) return;
     double loss = 0.0;

@@ -77,7 +77,7 @@ __device__ inline void gather(const PatchGather& a) {
 // Aliasing:      none
 // Writes:        out
 // Deterministic: yes
-// Called by:     ops::patch_gather::cuda::forward
+// Called by:     ops::patch_gather::cuda::run
 extern "C" __global__ void __launch_bounds__(THREADS) patch_gather_fwd_bf16(const PatchGather a) { gather<8, 4>(a); }
 
 // As patch_gather_fwd_bf16 for any side, patch and fine: one pixel a thread.

@@ -18,16 +18,16 @@ use std::collections::HashMap;
 // The order of the fields is the order in which they are freed: the context goes last.
 pub struct Cuda {
     graphs: HashMap<usize, Option<Graph>>,
-    pub(super) gpu: Gpu,
-    pub(super) memory: Memory,
+    pub(crate) gpu: Gpu,
+    pub(crate) memory: Memory,
     staging: Staging,
     outbox: Outbox,
     inbox: Inbox,
     run: Block,
-    pub(super) update: Block,
-    pub(super) decayed: Block,
+    pub(crate) update: Block,
+    pub(crate) decayed: Block,
     /// Ranges in `decayed`.
-    pub(super) ranges: usize,
+    pub(crate) ranges: usize,
     name: String,
     peak_flops: f64,
     peak_bandwidth: f64,

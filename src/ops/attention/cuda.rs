@@ -1,8 +1,8 @@
 //! Launches of `kernels/attention.cu`.
 
 use super::Shape;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
-use crate::backend::{self, BackendError};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{self, BackendError, Call};
 use half::bf16;
 
 /// Threads of a block that multiplies.
@@ -74,25 +74,25 @@ fn launch<A: Copy>(
 
 /// The rows of a call, and what is read forward and backward.
 #[derive(Clone, Copy)]
-pub struct Inputs {
+struct Inputs {
     /// Heads.
-    pub heads: usize,
+    heads: usize,
     /// Columns of a head: 32, 64 or 128.
-    pub head_dim: usize,
+    head_dim: usize,
     /// Rows of `q`.
-    pub q_rows: backend::Rows,
+    q_rows: backend::Rows,
     /// Rows of `kv`.
-    pub k_rows: backend::Rows,
+    k_rows: backend::Rows,
     /// Segments.
-    pub segments: backend::Rows,
+    segments: backend::Rows,
     /// `[q_rows, C]`
-    pub q: Ptr<bf16>,
+    q: Ptr<bf16>,
     /// `[k_rows, 2C]`
-    pub kv: Ptr<bf16>,
+    kv: Ptr<bf16>,
     /// `[segments + 1]`
-    pub q_seg: Ptr<u32>,
+    q_seg: Ptr<u32>,
     /// `[segments + 1]`
-    pub k_seg: Ptr<u32>,
+    k_seg: Ptr<u32>,
 }
 
 /// One list of tiles that a kernel makes.
@@ -155,7 +155,7 @@ struct ForwardArgs {
 ///
 /// # Errors
 /// There are no kernels for that head, or more rows than a kernel can be launched for.
-pub fn forward_workspace(
+fn forward_workspace(
     head_dim: usize,
     q_rows: usize,
     segments: usize,
@@ -178,7 +178,7 @@ fn scales(i: &Inputs) -> [f32; 2] {
 }
 
 /// See [`super::reference::forward`].
-pub fn forward(gpu: &Gpu, i: &Inputs, out: Ptr<bf16>, lse: Ptr<f32>) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, i: &Inputs, out: Ptr<bf16>, lse: Ptr<f32>) -> Result<(), BackendError> {
     let t = tiling(i.head_dim)?;
     let tiles = most_tiles(i.q_rows.cap(), t.forward_rows, i.segments.cap());
     let list = List {
@@ -211,17 +211,17 @@ pub fn forward(gpu: &Gpu, i: &Inputs, out: Ptr<bf16>, lse: Ptr<f32>) -> Result<(
 
 /// What [`backward`] is given beside [`Inputs`].
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// `[q_rows, C]`
-    pub out: Ptr<bf16>,
+    out: Ptr<bf16>,
     /// `[q_rows, heads]`
-    pub lse: Ptr<f32>,
+    lse: Ptr<f32>,
     /// `[q_rows, C]`
-    pub dout: Ptr<bf16>,
+    dout: Ptr<bf16>,
     /// `[q_rows, C]`
-    pub dq: Ptr<bf16>,
+    dq: Ptr<bf16>,
     /// `[k_rows, 2C]`
-    pub dkv: Ptr<bf16>,
+    dkv: Ptr<bf16>,
 }
 
 #[repr(C)]
@@ -245,7 +245,7 @@ struct BackwardArgs {
 ///
 /// # Errors
 /// As [`forward_workspace`].
-pub fn backward_workspace(shape: Shape, segments: usize) -> Result<usize, BackendError> {
+fn backward_workspace(shape: Shape, segments: usize) -> Result<usize, BackendError> {
     let tile_rows = tiling(shape.head_dim)?.backward_rows;
     let list = |rows| list_of(rows, tile_rows, segments);
     let stats = shape.heads * shape.q_rows * size_of::<[f32; 2]>();
@@ -253,7 +253,7 @@ pub fn backward_workspace(shape: Shape, segments: usize) -> Result<usize, Backen
 }
 
 /// See [`super::reference::backward`].
-pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError> {
     let t = tiling(i.head_dim)?;
     let most = |rows: backend::Rows| most_tiles(rows.cap(), t.backward_rows, i.segments.cap());
     let (q_tiles, k_tiles) = (most(i.q_rows), most(i.k_rows));
@@ -305,6 +305,95 @@ pub fn backward(gpu: &Gpu, i: &Inputs, a: &Backward) -> Result<(), BackendError>
     let shared = (2 * t.backward_rows + 4 * inner) * i.head_dim * size_of::<bf16>()
         + 2 * inner * size_of::<[f32; 2]>();
     launch(gpu, t.dkv, [i.heads, k_tiles], THREADS, shared, &dkv)
+}
+
+/// Bytes of workspace of a call of this operation; an error if its kernels cannot do it.
+pub(crate) fn workspace(call: &Call) -> Result<usize, BackendError> {
+    Ok(match *call {
+        Call::AttentionForward {
+            q_rows,
+            segments,
+            head_dim,
+            ..
+        } => forward_workspace(head_dim, q_rows.cap(), segments.cap())?,
+        Call::AttentionBackward {
+            q_rows,
+            k_rows,
+            segments,
+            heads,
+            head_dim,
+            ..
+        } => {
+            let shape = Shape {
+                heads,
+                head_dim,
+                q_rows: q_rows.cap(),
+                k_rows: k_rows.cap(),
+            };
+            backward_workspace(shape, segments.cap())?
+        }
+        _ => unreachable!("{call:?} is no call of attention"),
+    })
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::AttentionForward {
+            q_rows,
+            k_rows,
+            segments,
+            heads,
+            head_dim,
+            q,
+            kv,
+            q_seg,
+            k_seg,
+            out,
+            lse,
+        }
+        | Call::AttentionBackward {
+            q_rows,
+            k_rows,
+            segments,
+            heads,
+            head_dim,
+            q,
+            kv,
+            q_seg,
+            k_seg,
+            out,
+            lse,
+            ..
+        } => {
+            let inputs = Inputs {
+                heads,
+                head_dim,
+                q_rows,
+                k_rows,
+                segments,
+                q: m.half(q),
+                kv: m.half(kv),
+                q_seg: m.words(q_seg),
+                k_seg: m.words(k_seg),
+            };
+            let (out, lse) = (m.half(out), m.single(lse));
+            if let Call::AttentionBackward { dout, dq, dkv, .. } = *call {
+                let args = Backward {
+                    out,
+                    lse,
+                    dout: m.half(dout),
+                    dq: m.half(dq),
+                    dkv: m.half(dkv),
+                };
+                backward(gpu, &inputs, &args)
+            } else {
+                forward(gpu, &inputs, out, lse)
+            }
+        }
+        _ => unreachable!("{call:?} is no call of attention"),
+    }
 }
 
 #[cfg(test)]

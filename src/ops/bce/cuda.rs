@@ -1,7 +1,7 @@
 //! Launches of `kernels/bce.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use crate::ops::sums;
 use half::bf16;
 
@@ -21,19 +21,19 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`forward`]; `partial` lies in the workspace.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Forward {
+struct Forward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `z`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// `[rows, c]`
-    pub z: Ptr<bf16>,
+    z: Ptr<bf16>,
     /// `[rows, c]`
-    pub target: Ptr<u8>,
+    target: Ptr<u8>,
     /// `[3, blocks]`
-    pub partial: Ptr<f32>,
+    partial: Ptr<f32>,
 }
 
 fn blocks(multiprocessors: u32, n: usize) -> usize {
@@ -42,12 +42,12 @@ fn blocks(multiprocessors: u32, n: usize) -> usize {
 }
 
 /// Bytes of workspace for at most `n` elements.
-pub fn forward_workspace(multiprocessors: u32, n: usize) -> usize {
+fn forward_workspace(multiprocessors: u32, n: usize) -> usize {
     sums::partial_bytes(blocks(multiprocessors, n))
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, args: &Forward, sums: Ptr<f32>) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, cap: usize, args: &Forward, sums: Ptr<f32>) -> Result<(), BackendError> {
     let blocks = blocks(gpu.multiprocessors, cap * args.c as usize);
     let args = Forward {
         partial: gpu.workspace.cast(),
@@ -61,25 +61,77 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward, sums: Ptr<f32>) -> Result<
 /// Arguments of [`backward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `z`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// `[rows, c]`
-    pub z: Ptr<bf16>,
+    z: Ptr<bf16>,
     /// `[rows, c]`
-    pub target: Ptr<u8>,
+    target: Ptr<u8>,
     /// `[1]`
-    pub scale: Ptr<f32>,
+    scale: Ptr<f32>,
     /// `[rows, c]`
-    pub dz: Ptr<bf16>,
+    dz: Ptr<bf16>,
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
     let grid = [(cap * args.c as usize).div_ceil(ELEMENTS) as u32, 1, 1];
     gpu.launch(&kernel("bce_bwd_bf16"), grid, THREADS as u32, 0, args)
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> usize {
+    match *call {
+        Call::BceForward { rows, c, .. } => forward_workspace(gpu.multiprocessors, rows.cap() * c),
+        _ => 0,
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::BceForward {
+            rows,
+            c,
+            z,
+            target,
+            sums,
+        } => {
+            let args = Forward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                z: m.half(z),
+                target: m.bytes(target),
+                partial: Ptr::NULL,
+            };
+            forward(gpu, rows.cap(), &args, m.single(sums))
+        }
+        Call::BceBackward {
+            rows,
+            c,
+            z,
+            target,
+            scale,
+            dz,
+        } => {
+            let args = Backward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                z: m.half(z),
+                target: m.bytes(target),
+                scale: m.single(scale),
+                dz: m.half(dz),
+            };
+            backward(gpu, rows.cap(), &args)
+        }
+        _ => unreachable!("{call:?} is no call of bce"),
+    }
 }

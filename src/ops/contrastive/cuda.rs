@@ -1,7 +1,7 @@
 //! Launches of `kernels/contrastive.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{self, BackendError, Call, Floats};
 
 const BLOCK: u32 = 256;
 const TILE: usize = 16;
@@ -16,38 +16,38 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`forward`] and [`backward`]; what only one of them has is null in the other.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Contrastive {
-    pub run: Ptr<DeviceRun>,
-    pub images: Rows,
-    pub texts: Rows,
-    pub pairs: Rows,
-    pub dim: u32,
-    pub caps: [u32; 2],
+struct Contrastive {
+    run: Ptr<DeviceRun>,
+    images: Rows,
+    texts: Rows,
+    pairs: Rows,
+    dim: u32,
+    caps: [u32; 2],
     /// `[images, dim]`
-    pub image: Ptr<f32>,
+    image: Ptr<f32>,
     /// `[texts, dim]`
-    pub text: Ptr<f32>,
+    text: Ptr<f32>,
     /// `[1]`
-    pub log_inv_tau: Ptr<f32>,
+    log_inv_tau: Ptr<f32>,
     /// By row and by column, `[images, texts]` each; null without soft targets.
-    pub soft: [Ptr<f32>; 2],
+    soft: [Ptr<f32>; 2],
     /// `[1]`
-    pub scale: Ptr<f32>,
-    pub work: Work,
+    scale: Ptr<f32>,
+    work: Work,
     /// `[2]`
-    pub sums: Ptr<f32>,
+    sums: Ptr<f32>,
     /// `[images, dim]`
-    pub dimage: Ptr<f32>,
+    dimage: Ptr<f32>,
     /// `[texts, dim]`
-    pub dtext: Ptr<f32>,
+    dtext: Ptr<f32>,
     /// `[1]`
-    pub dlog_inv_tau: Ptr<f32>,
+    dlog_inv_tau: Ptr<f32>,
 }
 
 /// What lies in the workspace.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Work {
+struct Work {
     unit: Ptr<f32>,
     rnorm: Ptr<f32>,
     logits: Ptr<f32>,
@@ -58,7 +58,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// Its parts, to be placed at the launch.
-    pub(crate) const NONE: Self = Self {
+    const NONE: Self = Self {
         unit: Ptr::NULL,
         rnorm: Ptr::NULL,
         logits: Ptr::NULL,
@@ -76,7 +76,7 @@ fn parts(caps: [u32; 2], dim: u32) -> [usize; 6] {
 }
 
 /// Bytes of workspace of [`forward`] for at most so many images and texts.
-pub(crate) fn forward_workspace(caps: [u32; 2], dim: u32) -> usize {
+fn forward_workspace(caps: [u32; 2], dim: u32) -> usize {
     parts(caps, dim).iter().sum::<usize>() * size_of::<f32>()
 }
 
@@ -84,11 +84,7 @@ pub(crate) fn forward_workspace(caps: [u32; 2], dim: u32) -> usize {
 ///
 /// # Errors
 /// The device has too little shared memory for a row.
-pub(crate) fn backward_workspace(
-    gpu: &Gpu,
-    caps: [u32; 2],
-    dim: u32,
-) -> Result<usize, BackendError> {
+fn backward_workspace(gpu: &Gpu, caps: [u32; 2], dim: u32) -> Result<usize, BackendError> {
     fits(dim, gpu.shared_most())?;
     Ok(forward_workspace(caps, dim))
 }
@@ -145,7 +141,7 @@ fn logits(gpu: &Gpu, args: &Contrastive) -> Result<Contrastive, BackendError> {
 }
 
 /// See [`super::reference::forward`].
-pub(crate) fn forward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError> {
     let args = logits(gpu, args)?;
     gpu.launch(
         &kernel("contrastive_fwd_sum_f32"),
@@ -157,13 +153,123 @@ pub(crate) fn forward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError>
 }
 
 /// See [`super::reference::backward`].
-pub(crate) fn backward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, args: &Contrastive) -> Result<(), BackendError> {
     let args = logits(gpu, args)?;
     let rows = [args.caps[0], 1, 1];
     gpu.launch(&kernel("contrastive_bwd_logits_f32"), rows, BLOCK, 0, &args)?;
     let both = [args.caps[0] + args.caps[1], 1, 1];
     let shared = row_bytes(args.dim);
     gpu.launch(&kernel("contrastive_bwd_f32"), both, BLOCK, shared, &args)
+}
+
+/// What both passes are given.
+fn arguments(
+    cuda: &Cuda,
+    [images, texts, pairs]: [backend::Rows; 3],
+    c: usize,
+    [image, text, log_inv_tau]: [Floats; 3],
+    soft: Option<[Floats; 2]>,
+) -> Contrastive {
+    let m = &cuda.memory;
+    Contrastive {
+        run: cuda.gpu.run,
+        images: images.into(),
+        texts: texts.into(),
+        pairs: pairs.into(),
+        dim: c as u32,
+        caps: [images.cap() as u32, texts.cap() as u32],
+        image: m.single(image),
+        text: m.single(text),
+        log_inv_tau: m.single(log_inv_tau),
+        soft: soft.map_or([Ptr::NULL; 2], |s| s.map(|s| m.single(s))),
+        scale: Ptr::NULL,
+        work: Work::NONE,
+        sums: Ptr::NULL,
+        dimage: Ptr::NULL,
+        dtext: Ptr::NULL,
+        dlog_inv_tau: Ptr::NULL,
+    }
+}
+
+/// Bytes of workspace of a call of this operation; an error if its kernels cannot do it.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> Result<usize, BackendError> {
+    Ok(match *call {
+        Call::ContrastiveForward {
+            images, texts, c, ..
+        } => {
+            let caps = [images.cap() as u32, texts.cap() as u32];
+            forward_workspace(caps, c as u32)
+        }
+        Call::ContrastiveBackward {
+            images, texts, c, ..
+        } => {
+            let caps = [images.cap() as u32, texts.cap() as u32];
+            backward_workspace(gpu, caps, c as u32)?
+        }
+        _ => unreachable!("{call:?} is no call of contrastive"),
+    })
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::ContrastiveForward {
+            images,
+            texts,
+            pairs,
+            c,
+            image,
+            text,
+            log_inv_tau,
+            soft,
+            sums,
+            ..
+        } => {
+            let args = Contrastive {
+                sums: m.single(sums),
+                ..arguments(
+                    cuda,
+                    [images, texts, pairs],
+                    c,
+                    [image, text, log_inv_tau],
+                    soft,
+                )
+            };
+            forward(gpu, &args)
+        }
+        Call::ContrastiveBackward {
+            images,
+            texts,
+            pairs,
+            c,
+            image,
+            text,
+            log_inv_tau,
+            soft,
+            scale,
+            dimage,
+            dtext,
+            dlog_inv_tau,
+            ..
+        } => {
+            let args = Contrastive {
+                scale: m.single(scale),
+                dimage: m.single(dimage),
+                dtext: m.single(dtext),
+                dlog_inv_tau: m.single(dlog_inv_tau),
+                ..arguments(
+                    cuda,
+                    [images, texts, pairs],
+                    c,
+                    [image, text, log_inv_tau],
+                    soft,
+                )
+            };
+            backward(gpu, &args)
+        }
+        _ => unreachable!("{call:?} is no call of contrastive"),
+    }
 }
 
 #[cfg(test)]

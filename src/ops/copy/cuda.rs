@@ -1,7 +1,7 @@
 //! Launches of `kernels/copy.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call, Floats, Space};
 use half::bf16;
 
 const BLOCK: usize = 256;
@@ -15,7 +15,7 @@ const fn kernel(name: &'static str) -> Kernel {
 
 /// A matrix in either format.
 #[derive(Clone, Copy)]
-pub(crate) enum Matrix {
+enum Matrix {
     /// bf16
     Half(Ptr<bf16>),
     /// f32
@@ -40,7 +40,7 @@ fn grid(gpu: &Gpu, units: usize) -> [u32; 3] {
 }
 
 /// See [`super::reference::copy`]; rows of `c`.
-pub(crate) fn copy(
+fn copy(
     gpu: &Gpu,
     rows: crate::backend::Rows,
     c: usize,
@@ -79,12 +79,7 @@ struct Zero {
 }
 
 /// `dst = 0`; rows of `c`.
-pub(crate) fn zero(
-    gpu: &Gpu,
-    rows: crate::backend::Rows,
-    c: usize,
-    dst: Matrix,
-) -> Result<(), BackendError> {
+fn zero(gpu: &Gpu, rows: crate::backend::Rows, c: usize, dst: Matrix) -> Result<(), BackendError> {
     let (element, dst) = match dst {
         Matrix::Half(dst) => (2, dst.cast()),
         Matrix::Single(dst) => (4, dst.cast()),
@@ -132,4 +127,35 @@ pub(crate) fn words<const N: usize>(
         0,
         &args,
     )
+}
+
+/// A matrix in its format; parameters as matrix products see them.
+fn matrix(cuda: &Cuda, at: Floats) -> Matrix {
+    match at.space {
+        Space::Arena | Space::Params => Matrix::Half(cuda.memory.half(at)),
+        _ => Matrix::Single(cuda.memory.single(at)),
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let gpu = &cuda.gpu;
+    match *call {
+        Call::Copy {
+            rows,
+            c,
+            src,
+            dst,
+            accumulate,
+        } => copy(
+            gpu,
+            rows,
+            c,
+            matrix(cuda, src),
+            matrix(cuda, dst),
+            accumulate,
+        ),
+        Call::Zero { rows, c, dst } => zero(gpu, rows, c, matrix(cuda, dst)),
+        _ => unreachable!("{call:?} is no call of copy"),
+    }
 }

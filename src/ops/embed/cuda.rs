@@ -1,7 +1,7 @@
 //! Launches of `kernels/embed.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use half::bf16;
 
 /// Warps of a block.
@@ -26,27 +26,27 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`text_forward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct TextForward {
+struct TextForward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Text tokens.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// `[rows]`
-    pub row: Ptr<u32>,
+    row: Ptr<u32>,
     /// `[rows]`
-    pub id: Ptr<u32>,
+    id: Ptr<u32>,
     /// `[rows]`
-    pub pos: Ptr<u32>,
+    pos: Ptr<u32>,
     /// `[vocab, c]`
-    pub word: Ptr<bf16>,
+    word: Ptr<bf16>,
     /// `[max_text, c]`
-    pub position: Ptr<bf16>,
+    position: Ptr<bf16>,
     /// `[2, c]`
-    pub modality: Ptr<bf16>,
+    modality: Ptr<bf16>,
     /// `[tokens, c]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
 }
 
 fn forward_grid(cap: usize, c: u32) -> [u32; 3] {
@@ -58,7 +58,7 @@ fn forward_grid(cap: usize, c: u32) -> [u32; 3] {
 }
 
 /// See [`super::reference::text_forward`]; `cap` is the most text tokens.
-pub fn text_forward(gpu: &Gpu, cap: usize, args: &TextForward) -> Result<(), BackendError> {
+fn text_forward(gpu: &Gpu, cap: usize, args: &TextForward) -> Result<(), BackendError> {
     let grid = forward_grid(cap, args.c);
     gpu.launch(
         &kernel("embed_text_fwd_bf16"),
@@ -72,37 +72,37 @@ pub fn text_forward(gpu: &Gpu, cap: usize, args: &TextForward) -> Result<(), Bac
 /// Arguments of [`scale_forward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct ScaleForward {
+struct ScaleForward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Visible tokens.
-    pub visible: Rows,
+    visible: Rows,
     /// Hidden tokens.
-    pub hidden: Rows,
+    hidden: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// `[visible]`
-    pub vis_row: Ptr<u32>,
+    vis_row: Ptr<u32>,
     /// `[visible]`
-    pub vis_cell: Ptr<u32>,
+    vis_cell: Ptr<u32>,
     /// `[hidden]`
-    pub hid_row: Ptr<u32>,
+    hid_row: Ptr<u32>,
     /// `[hidden]`
-    pub hid_cell: Ptr<u32>,
+    hid_cell: Ptr<u32>,
     /// `[visible, c]`
-    pub proj: Ptr<bf16>,
+    proj: Ptr<bf16>,
     /// `[cells, c]`
-    pub position: Ptr<bf16>,
+    position: Ptr<bf16>,
     /// `[c]`
-    pub mask: Ptr<bf16>,
+    mask: Ptr<bf16>,
     /// `[2, c]`
-    pub modality: Ptr<bf16>,
+    modality: Ptr<bf16>,
     /// `[tokens, c]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
 }
 
 /// See [`super::reference::image_forward`]; `cap` is the most visible and hidden tokens together.
-pub fn scale_forward(gpu: &Gpu, cap: usize, args: &ScaleForward) -> Result<(), BackendError> {
+fn scale_forward(gpu: &Gpu, cap: usize, args: &ScaleForward) -> Result<(), BackendError> {
     let grid = forward_grid(cap, args.c);
     gpu.launch(
         &kernel("embed_scale_fwd_bf16"),
@@ -139,6 +139,7 @@ impl Table {
     }
 }
 
+/// Arguments of [`backward`]; what lies in the workspace is not placed yet.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Backward {
@@ -166,21 +167,13 @@ fn scratch(cap: usize, c: usize) -> [usize; 3] {
     .map(|bytes| bytes.next_multiple_of(ALIGN))
 }
 
-/// Bytes of workspace of [`text_backward`] for at most `cap` tokens.
-pub fn text_backward_workspace(cap: usize, c: usize) -> usize {
-    backward_workspace(cap, c, 2)
-}
-
-/// Bytes of workspace of [`scale_backward`] for at most `cap` tokens, visible and hidden.
-pub fn scale_backward_workspace(cap: usize, c: usize) -> usize {
-    backward_workspace(cap, c, 1)
-}
-
 fn backward_workspace(cap: usize, c: usize, tables: usize) -> usize {
     let [list, partial, totals] = scratch(cap, c);
     tables * (2 * list + partial) + totals
 }
 
+/// See [`super::reference::text_backward`] (two tables) and [`super::reference::image_backward`] (one); `cap` is the most
+/// tokens.
 fn backward(gpu: &Gpu, cap: usize, tables: usize, mut args: Backward) -> Result<(), BackendError> {
     let c = args.c as usize;
     let [list, partial, _] = scratch(cap, c);
@@ -205,108 +198,142 @@ fn backward(gpu: &Gpu, cap: usize, tables: usize, mut args: Backward) -> Result<
     gpu.launch(&kernel("embed_bwd_total_f32"), grid, 256, 0, &args)
 }
 
-/// Buffers of [`text_backward`].
-#[derive(Clone, Copy)]
-pub struct TextBackward {
-    /// The counts.
-    pub run: Ptr<DeviceRun>,
-    /// Text tokens.
-    pub rows: Rows,
-    /// Columns.
-    pub c: u32,
-    /// `[rows]`
-    pub row: Ptr<u32>,
-    /// `[rows]`
-    pub id: Ptr<u32>,
-    /// `[rows]`
-    pub pos: Ptr<u32>,
-    /// `[tokens, c]`
-    pub dx: Ptr<bf16>,
-    /// `[vocab, c]`
-    pub dword: Ptr<f32>,
-    /// `[max_text, c]`
-    pub dposition: Ptr<f32>,
-    /// `[2, c]`
-    pub dmodality: Ptr<f32>,
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(call: &Call) -> usize {
+    match *call {
+        Call::EmbedTextBackward { rows, c, .. } => backward_workspace(rows.cap(), c, 2),
+        Call::EmbedScaleBackward {
+            visible, hidden, c, ..
+        } => backward_workspace(visible.cap() + hidden.cap(), c, 1),
+        _ => 0,
+    }
 }
 
-/// See [`super::reference::text_backward`]; `cap` is the most text tokens, `vocab` and `max_text` the rows of the
-/// tables.
-pub fn text_backward(
-    gpu: &Gpu,
-    cap: usize,
-    [vocab, max_text]: [usize; 2],
-    at: &TextBackward,
-) -> Result<(), BackendError> {
-    let args = Backward {
-        run: at.run,
-        part: [at.rows, Rows::fixed(0)],
-        c: at.c,
-        row: [at.row, Ptr::NULL],
-        dx: at.dx,
-        dproj: Ptr::NULL,
-        table: [
-            Table::new([at.id, Ptr::NULL], at.dword, vocab),
-            Table::new([at.pos, Ptr::NULL], at.dposition, max_text),
-        ],
-        totals: Ptr::NULL,
-        dmodality: at.dmodality,
-        dmask: Ptr::NULL,
-    };
-    backward(gpu, cap, 2, args)
-}
-
-/// Buffers of [`scale_backward`].
-#[derive(Clone, Copy)]
-pub struct ScaleBackward {
-    /// The counts.
-    pub run: Ptr<DeviceRun>,
-    /// Visible tokens.
-    pub visible: Rows,
-    /// Hidden tokens.
-    pub hidden: Rows,
-    /// Columns.
-    pub c: u32,
-    /// `[visible]`
-    pub vis_row: Ptr<u32>,
-    /// `[visible]`
-    pub vis_cell: Ptr<u32>,
-    /// `[hidden]`
-    pub hid_row: Ptr<u32>,
-    /// `[hidden]`
-    pub hid_cell: Ptr<u32>,
-    /// `[tokens, c]`
-    pub dx: Ptr<bf16>,
-    /// `[visible, c]`
-    pub dproj: Ptr<bf16>,
-    /// `[cells, c]`
-    pub dposition: Ptr<f32>,
-    /// `[c]`
-    pub dmask: Ptr<f32>,
-    /// `[2, c]`
-    pub dmodality: Ptr<f32>,
-}
-
-/// See [`super::reference::image_backward`]; `cap` is the most visible and hidden tokens together, `cells` the rows
-/// of the table.
-pub fn scale_backward(
-    gpu: &Gpu,
-    cap: usize,
-    cells: usize,
-    at: &ScaleBackward,
-) -> Result<(), BackendError> {
-    let table = Table::new([at.vis_cell, at.hid_cell], at.dposition, cells);
-    let args = Backward {
-        run: at.run,
-        part: [at.visible, at.hidden],
-        c: at.c,
-        row: [at.vis_row, at.hid_row],
-        dx: at.dx,
-        dproj: at.dproj,
-        table: [table; 2],
-        totals: Ptr::NULL,
-        dmodality: at.dmodality.add(at.c as usize),
-        dmask: at.dmask,
-    };
-    backward(gpu, cap, 1, args)
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::EmbedTextForward {
+            rows,
+            tokens: _,
+            c,
+            row,
+            id,
+            pos,
+            word,
+            position,
+            modality,
+            x,
+        } => {
+            let args = TextForward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                row: m.words(row),
+                id: m.words(id),
+                pos: m.words(pos),
+                word: m.half(word),
+                position: m.half(position),
+                modality: m.half(modality),
+                x: m.half(x),
+            };
+            text_forward(gpu, rows.cap(), &args)
+        }
+        Call::EmbedTextBackward {
+            rows,
+            tokens: _,
+            c,
+            row,
+            id,
+            pos,
+            dx,
+            dword,
+            dposition,
+            dmodality,
+        } => {
+            let word = Table::new([m.words(id), Ptr::NULL], m.single(dword), dword.len / c);
+            let position = m.single(dposition);
+            let args = Backward {
+                run: gpu.run,
+                part: [rows.into(), Rows::fixed(0)],
+                c: c as u32,
+                row: [m.words(row), Ptr::NULL],
+                dx: m.half(dx),
+                dproj: Ptr::NULL,
+                table: [
+                    word,
+                    Table::new([m.words(pos), Ptr::NULL], position, dposition.len / c),
+                ],
+                totals: Ptr::NULL,
+                dmodality: m.single(dmodality),
+                dmask: Ptr::NULL,
+            };
+            backward(gpu, rows.cap(), 2, args)
+        }
+        Call::EmbedScaleForward {
+            visible,
+            hidden,
+            tokens: _,
+            c,
+            vis_row,
+            vis_cell,
+            hid_row,
+            hid_cell,
+            proj,
+            position,
+            mask,
+            modality,
+            x,
+        } => {
+            let args = ScaleForward {
+                run: gpu.run,
+                visible: visible.into(),
+                hidden: hidden.into(),
+                c: c as u32,
+                vis_row: m.words(vis_row),
+                vis_cell: m.words(vis_cell),
+                hid_row: m.words(hid_row),
+                hid_cell: m.words(hid_cell),
+                proj: m.half(proj),
+                position: m.half(position),
+                mask: m.half(mask),
+                modality: m.half(modality),
+                x: m.half(x),
+            };
+            scale_forward(gpu, visible.cap() + hidden.cap(), &args)
+        }
+        Call::EmbedScaleBackward {
+            visible,
+            hidden,
+            tokens: _,
+            c,
+            vis_row,
+            vis_cell,
+            hid_row,
+            hid_cell,
+            dx,
+            dproj,
+            dposition,
+            dmask,
+            dmodality,
+        } => {
+            let cells = [m.words(vis_cell), m.words(hid_cell)];
+            let table = Table::new(cells, m.single(dposition), dposition.len / c);
+            let args = Backward {
+                run: gpu.run,
+                part: [visible.into(), hidden.into()],
+                c: c as u32,
+                row: [m.words(vis_row), m.words(hid_row)],
+                dx: m.half(dx),
+                dproj: m.half(dproj),
+                table: [table; 2],
+                totals: Ptr::NULL,
+                // The second row is that of images.
+                dmodality: m.single(dmodality).add(c),
+                dmask: m.single(dmask),
+            };
+            backward(gpu, visible.cap() + hidden.cap(), 1, args)
+        }
+        _ => unreachable!("{call:?} is no call of embed"),
+    }
 }

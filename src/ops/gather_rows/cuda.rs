@@ -1,7 +1,7 @@
 //! Launches of `kernels/gather_rows.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use half::bf16;
 
 /// Rows of a block: one a warp.
@@ -17,23 +17,23 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`forward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Forward {
+struct Forward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `y`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// `[from, c]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
     /// `[rows]`
-    pub index: Ptr<u32>,
+    index: Ptr<u32>,
     /// `[rows, c]`
-    pub y: Ptr<bf16>,
+    y: Ptr<bf16>,
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
     let grid = [cap.div_ceil(WARPS) as u32, 1, 1];
     gpu.launch(
         &kernel("gather_rows_fwd_bf16"),
@@ -47,34 +47,29 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError
 /// Arguments of [`backward`]; `source` lies in the workspace.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `dx`.
-    pub from: Rows,
+    from: Rows,
     /// Rows of `dy`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// Whether `dx` is added to.
-    pub accumulate: u32,
+    accumulate: u32,
     /// `[rows, c]`
-    pub dy: Ptr<bf16>,
+    dy: Ptr<bf16>,
     /// `[rows]`
-    pub index: Ptr<u32>,
+    index: Ptr<u32>,
     /// `[from, c]`
-    pub dx: Ptr<bf16>,
+    dx: Ptr<bf16>,
     /// `[from]`
-    pub source: Ptr<[u32; 2]>,
-}
-
-/// Bytes of workspace for at most `from` rows of `dx`.
-pub fn backward_workspace(from: usize) -> usize {
-    from * size_of::<[u32; 2]>()
+    source: Ptr<[u32; 2]>,
 }
 
 /// See [`super::reference::backward`]; `from` and `cap` are the most rows of `dx` and `dy`.
-pub fn backward(gpu: &Gpu, from: usize, cap: usize, args: &Backward) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, from: usize, cap: usize, args: &Backward) -> Result<(), BackendError> {
     let args = Backward {
         source: gpu.workspace.cast(),
         ..*args
@@ -92,4 +87,60 @@ pub fn backward(gpu: &Gpu, from: usize, cap: usize, args: &Backward) -> Result<(
         0,
         &args,
     )
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(call: &Call) -> usize {
+    match *call {
+        Call::GatherBackward { from, .. } => from.cap() * size_of::<[u32; 2]>(),
+        _ => 0,
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::GatherForward {
+            from: _,
+            rows,
+            c,
+            x,
+            index,
+            y,
+        } => {
+            let args = Forward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                x: m.half(x),
+                index: m.words(index),
+                y: m.half(y),
+            };
+            forward(gpu, rows.cap(), &args)
+        }
+        Call::GatherBackward {
+            from,
+            rows,
+            c,
+            dy,
+            index,
+            dx,
+            accumulate,
+        } => {
+            let args = Backward {
+                run: gpu.run,
+                from: from.into(),
+                rows: rows.into(),
+                c: c as u32,
+                accumulate: u32::from(accumulate),
+                dy: m.half(dy),
+                index: m.words(index),
+                dx: m.half(dx),
+                source: Ptr::NULL,
+            };
+            backward(gpu, from.cap(), rows.cap(), &args)
+        }
+        _ => unreachable!("{call:?} is no call of gather_rows"),
+    }
 }

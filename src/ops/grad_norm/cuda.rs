@@ -1,7 +1,7 @@
 //! Launches of `kernels/grad_norm.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{Gpu, Kernel, Ptr};
+use crate::backend::cuda::{Cuda, Gpu, Kernel, Ptr};
+use crate::backend::{BackendError, Floats, Space};
 
 const BLOCK: usize = 256;
 
@@ -21,8 +21,8 @@ fn blocks(multiprocessors: u32, len: usize) -> usize {
 }
 
 /// Bytes of workspace for any number of gradients.
-pub(crate) fn workspace(multiprocessors: u32) -> usize {
-    blocks(multiprocessors, usize::MAX) * size_of::<f64>()
+pub(crate) fn workspace(gpu: &Gpu) -> usize {
+    blocks(gpu.multiprocessors, usize::MAX) * size_of::<f64>()
 }
 
 #[repr(C)]
@@ -41,37 +41,24 @@ struct Finish {
     norm: Ptr<f32>,
 }
 
-/// `norm` = the root of [`super::reference::sum_of_squares`] of `len` gradients, a multiple of 16.
-pub(crate) fn norm(
-    gpu: &Gpu,
-    len: usize,
-    grads: Ptr<f32>,
-    norm: Ptr<f32>,
-) -> Result<(), BackendError> {
+/// Puts the call into the stream: `norm` = the root of [`super::reference::sum_of_squares`] of all gradients, a multiple
+/// of 16 of them.
+pub(crate) fn run(cuda: &Cuda, norm: Floats) -> Result<(), BackendError> {
+    let gpu = &cuda.gpu;
+    let (grads, bytes) = cuda.memory.whole(Space::Grads);
+    let len = bytes / size_of::<f32>();
     let (blocks, partial) = (blocks(gpu.multiprocessors, len), gpu.workspace.cast());
     let args = Partial {
         len: len as u64,
-        grads,
+        grads: Ptr::new(grads),
         partial,
     };
-    let grid = [blocks as u32, 1, 1];
-    gpu.launch(
-        &kernel("grad_norm_partial_f32"),
-        grid,
-        BLOCK as u32,
-        0,
-        &args,
-    )?;
+    let (grid, block) = ([blocks as u32, 1, 1], BLOCK as u32);
+    gpu.launch(&kernel("grad_norm_partial_f32"), grid, block, 0, &args)?;
     let args = Finish {
         blocks: blocks as u32,
         partial,
-        norm,
+        norm: cuda.memory.single(norm),
     };
-    gpu.launch(
-        &kernel("grad_norm_finish_f32"),
-        [1, 1, 1],
-        BLOCK as u32,
-        0,
-        &args,
-    )
+    gpu.launch(&kernel("grad_norm_finish_f32"), [1, 1, 1], block, 0, &args)
 }

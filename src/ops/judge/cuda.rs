@@ -1,7 +1,7 @@
 //! Launches of `kernels/judge.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceUpdate, Gpu, Kernel, Ptr};
+use crate::backend::cuda::{Cuda, DeviceUpdate, Kernel, Ptr};
+use crate::backend::{BackendError, Call};
 
 /// Most losses of a model.
 const MOST: usize = 8;
@@ -18,27 +18,30 @@ struct Judge {
 }
 
 /// See [`super::reference::judge`].
-pub(crate) fn judge(
-    gpu: &Gpu,
-    update: Ptr<DeviceUpdate>,
-    weights: &[f32],
-    totals: Ptr<f32>,
-    norm: Ptr<f32>,
-    verdict: Ptr<f32>,
-) -> Result<(), BackendError> {
-    let mut all = [0.0; MOST];
-    all[..weights.len()].copy_from_slice(weights);
-    let args = Judge {
-        update,
-        losses: weights.len() as u32,
-        weights: all,
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let Call::Judge {
+        ref weights,
         totals,
         norm,
         verdict,
+    } = *call
+    else {
+        unreachable!("{call:?} is no call of judge")
+    };
+    let m = &cuda.memory;
+    let mut all = [0.0; MOST];
+    all[..weights.len()].copy_from_slice(weights);
+    let args = Judge {
+        update: Ptr::new(cuda.update.address()),
+        losses: weights.len() as u32,
+        weights: all,
+        totals: m.single(totals),
+        norm: m.single(norm),
+        verdict: m.single(verdict),
     };
     let kernel = Kernel {
         op: "judge",
         name: "judge_f32",
     };
-    gpu.launch(&kernel, [1, 1, 1], 32, 0, &args)
+    cuda.gpu.launch(&kernel, [1, 1, 1], 32, 0, &args)
 }

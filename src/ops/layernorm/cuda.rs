@@ -1,7 +1,7 @@
 //! Launches of `kernels/layernorm.cu`.
 
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use half::bf16;
 
 /// Most warps of a block; each takes a row at a time.
@@ -30,25 +30,25 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`forward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Forward {
+struct Forward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `x`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// Added to the variance.
-    pub eps: f32,
+    eps: f32,
     /// `[rows, c]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
     /// `[c]`
-    pub w: Ptr<f32>,
+    w: Ptr<f32>,
     /// `[c]`
-    pub b: Ptr<f32>,
+    b: Ptr<f32>,
     /// `[rows, c]`
-    pub y: Ptr<bf16>,
+    y: Ptr<bf16>,
     /// `[rows, 2]`
-    pub stats: Ptr<f32>,
+    stats: Ptr<f32>,
 }
 
 /// Bytes of one row of floats in shared memory.
@@ -57,7 +57,7 @@ fn staged(c: usize) -> usize {
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
     let blocks = cap
         .div_ceil(FORWARD_WARPS)
         .min(FORWARD_BLOCKS * gpu.multiprocessors as usize);
@@ -74,27 +74,27 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError
 /// Arguments of [`backward`]; `partial` lies in the workspace.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `x`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns.
-    pub c: u32,
+    c: u32,
     /// Whether `dx` is added to.
-    pub accumulate: u32,
+    accumulate: u32,
     /// `[rows, c]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
     /// `[c]`
-    pub w: Ptr<f32>,
+    w: Ptr<f32>,
     /// `[rows, 2]`
-    pub stats: Ptr<f32>,
+    stats: Ptr<f32>,
     /// `[rows, c]`
-    pub dy: Ptr<bf16>,
+    dy: Ptr<bf16>,
     /// `[rows, c]`
-    pub dx: Ptr<bf16>,
+    dx: Ptr<bf16>,
     /// `[blocks, spans of c, 2]`
-    pub partial: Ptr<f32>,
+    partial: Ptr<f32>,
 }
 
 #[repr(C)]
@@ -113,12 +113,12 @@ fn blocks(multiprocessors: u32, cap: usize) -> usize {
 }
 
 /// Bytes of workspace for at most `cap` rows.
-pub fn backward_workspace(multiprocessors: u32, cap: usize, c: usize) -> usize {
+fn backward_workspace(multiprocessors: u32, cap: usize, c: usize) -> usize {
     blocks(multiprocessors, cap) * 2 * staged(c)
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-pub fn backward(
+fn backward(
     gpu: &Gpu,
     cap: usize,
     args: &Backward,
@@ -154,4 +154,71 @@ pub fn backward(
     };
     let grid = [2 * spans * (SPAN / 32) as u32, 1, 1];
     gpu.launch(&kernel("layernorm_bwd_reduce_f32"), grid, 256, 0, &reduce)
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> usize {
+    match *call {
+        Call::LayernormBackward { rows, c, .. } => {
+            backward_workspace(gpu.multiprocessors, rows.cap(), c)
+        }
+        _ => 0,
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::LayernormForward {
+            rows,
+            c,
+            eps,
+            x,
+            w,
+            b,
+            y,
+            stats,
+        } => {
+            let args = Forward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                eps,
+                x: m.half(x),
+                w: m.single(w),
+                b: m.single(b),
+                y: m.half(y),
+                stats: m.single(stats),
+            };
+            forward(gpu, rows.cap(), &args)
+        }
+        Call::LayernormBackward {
+            rows,
+            c,
+            x,
+            w,
+            stats,
+            dy,
+            dx,
+            accumulate,
+            dw,
+            db,
+        } => {
+            let args = Backward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                accumulate: u32::from(accumulate),
+                x: m.half(x),
+                w: m.single(w),
+                stats: m.single(stats),
+                dy: m.half(dy),
+                dx: m.half(dx),
+                partial: Ptr::NULL,
+            };
+            backward(gpu, rows.cap(), &args, m.single(dw), m.single(db))
+        }
+        _ => unreachable!("{call:?} is no call of layernorm"),
+    }
 }

@@ -1,8 +1,9 @@
 //! Launches of `kernels/linear.cu`.
 
-use crate::backend::BackendError;
+use super::Act;
 use crate::backend::cuda::gemm::{Cut, Product, Size, WeightGradient, aligned, product, sum_parts};
-use crate::backend::cuda::{DeviceRun, Drop, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Drop, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use half::bf16;
 
 const FORWARD: Product = product!("linear", "linear_fwd");
@@ -16,35 +17,35 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`forward`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Forward {
+struct Forward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// `[rows, k]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
     /// `[n, k]`
-    pub w: Ptr<bf16>,
+    w: Ptr<bf16>,
     /// `[n]`
-    pub b: Ptr<f32>,
+    b: Ptr<f32>,
     /// `[rows, n]`, or null.
-    pub residual: Ptr<bf16>,
+    residual: Ptr<bf16>,
     /// `[rows, n]`
-    pub y: Ptr<bf16>,
+    y: Ptr<bf16>,
     /// `[rows, n]`, or null.
-    pub dact: Ptr<bf16>,
+    dact: Ptr<bf16>,
     /// Rows of `x`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns of `x`.
-    pub k: u32,
+    k: u32,
     /// Columns of `y`.
-    pub n: u32,
+    n: u32,
     /// Whether the activation is GELU.
-    pub gelu: u32,
+    gelu: u32,
     /// Dropout.
-    pub drop: Drop,
+    drop: Drop,
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
     let (k, n) = (args.k as usize, args.n as usize);
     let size = Size { m: cap, n, k };
     let cut = Cut::whole(
@@ -58,15 +59,15 @@ pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError
 /// `du = dropout'(dy) * dact`, formed in `du` where either is there.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Upstream {
+struct Upstream {
     /// `[rows, n]`
-    pub dy: Ptr<bf16>,
+    dy: Ptr<bf16>,
     /// `[rows, n]`, or null.
-    pub dact: Ptr<bf16>,
+    dact: Ptr<bf16>,
     /// `[rows, n]`, or null if there is neither dropout nor `dact`.
-    pub du: Ptr<bf16>,
+    du: Ptr<bf16>,
     /// Dropout.
-    pub drop: Drop,
+    drop: Drop,
 }
 
 #[repr(C)]
@@ -104,31 +105,31 @@ struct Dw {
 
 /// What [`backward`] is given.
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `x`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns of `x`.
-    pub k: u32,
+    k: u32,
     /// Columns of `dy`.
-    pub n: u32,
+    n: u32,
     /// `[rows, k]`
-    pub x: Ptr<bf16>,
+    x: Ptr<bf16>,
     /// `[n, k]`
-    pub w: Ptr<bf16>,
+    w: Ptr<bf16>,
     /// Where `du` comes from.
-    pub up: Upstream,
+    up: Upstream,
     /// `[rows, k]`
-    pub dx: Option<Ptr<bf16>>,
+    dx: Option<Ptr<bf16>>,
     /// Whether `dx` is added to.
-    pub accumulate: bool,
+    accumulate: bool,
     /// `[rows, k]`, or null.
-    pub below: Ptr<bf16>,
+    below: Ptr<bf16>,
     /// `[n, k]`
-    pub dw: Ptr<f32>,
+    dw: Ptr<f32>,
     /// `[n]`
-    pub db: Ptr<f32>,
+    db: Ptr<f32>,
 }
 
 fn dw_cut(multiprocessors: u32, cap: usize, k: usize, n: usize, aligned: bool) -> Cut {
@@ -137,7 +138,7 @@ fn dw_cut(multiprocessors: u32, cap: usize, k: usize, n: usize, aligned: bool) -
 }
 
 /// Bytes of workspace for at most `cap` rows.
-pub fn backward_workspace(multiprocessors: u32, cap: usize, k: usize, n: usize) -> usize {
+fn backward_workspace(multiprocessors: u32, cap: usize, k: usize, n: usize) -> usize {
     let floats = |aligned| {
         let cut = dw_cut(multiprocessors, cap, k, n, aligned);
         WeightGradient::parts_len(n, k, cut.splits)
@@ -146,7 +147,7 @@ pub fn backward_workspace(multiprocessors: u32, cap: usize, k: usize, n: usize) 
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
     let Backward {
         run,
         rows,
@@ -202,4 +203,88 @@ pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendErr
     };
     DW.launch(gpu, cut, &args)?;
     sum_parts(gpu, &kernel("linear_bwd_dw_sum_f32"), out, cut.splits)
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> usize {
+    match *call {
+        Call::LinearBackward { rows, k, n, .. } => {
+            backward_workspace(gpu.multiprocessors, rows.cap(), k, n)
+        }
+        _ => 0,
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::LinearForward {
+            rows,
+            k,
+            n,
+            act,
+            x,
+            w,
+            b,
+            residual,
+            drop,
+            y,
+            dact,
+        } => {
+            let args = Forward {
+                run: gpu.run,
+                x: m.half(x),
+                w: m.half(w),
+                b: m.single(b),
+                residual: residual.map_or(Ptr::NULL, |f| m.half(f)),
+                y: m.half(y),
+                dact: dact.map_or(Ptr::NULL, |f| m.half(f)),
+                rows: rows.into(),
+                k: k as u32,
+                n: n as u32,
+                gelu: u32::from(act == Act::Gelu),
+                drop: drop.into(),
+            };
+            forward(gpu, rows.cap(), &args)
+        }
+        Call::LinearBackward {
+            rows,
+            k,
+            n,
+            x,
+            w,
+            dy,
+            dact,
+            drop,
+            scratch,
+            dx,
+            accumulate,
+            below,
+            dw,
+            db,
+        } => {
+            let args = Backward {
+                run: gpu.run,
+                rows: rows.into(),
+                k: k as u32,
+                n: n as u32,
+                x: m.half(x),
+                w: m.half(w),
+                up: Upstream {
+                    dy: m.half(dy),
+                    dact: dact.map_or(Ptr::NULL, |f| m.half(f)),
+                    du: scratch.map_or(Ptr::NULL, |f| m.half(f)),
+                    drop: drop.into(),
+                },
+                dx: dx.map(|f| m.half(f)),
+                accumulate,
+                below: below.map_or(Ptr::NULL, |f| m.half(f)),
+                dw: m.single(dw),
+                db: m.single(db),
+            };
+            backward(gpu, rows.cap(), &args)
+        }
+        _ => unreachable!("{call:?} is no call of linear"),
+    }
 }

@@ -1,10 +1,10 @@
 //! Launches of `kernels/masked_ce.cu`.
 
-use crate::backend::BackendError;
 use crate::backend::cuda::gemm::{
     Carve, Cut, Product, Size, Tile, WeightGradient, aligned, product, sum_parts,
 };
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use crate::ops::sums;
 use half::bf16;
 
@@ -62,27 +62,27 @@ struct JoinRows {
 
 /// What [`forward`] is given.
 #[derive(Clone, Copy)]
-pub struct Forward {
+struct Forward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `h`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns of `h`.
-    pub c: u32,
+    c: u32,
     /// Pieces.
-    pub vocab: u32,
+    vocab: u32,
     /// `[rows, c]`
-    pub h: Ptr<bf16>,
+    h: Ptr<bf16>,
     /// `[vocab, c]`
-    pub word: Ptr<bf16>,
+    word: Ptr<bf16>,
     /// `[vocab]`
-    pub bias: Ptr<f32>,
+    bias: Ptr<f32>,
     /// `[rows]`
-    pub label: Ptr<u32>,
+    label: Ptr<u32>,
     /// `[rows]`
-    pub lse: Ptr<f32>,
+    lse: Ptr<f32>,
     /// `[3]`
-    pub sums: Ptr<f32>,
+    sums: Ptr<f32>,
 }
 
 /// The workspace of [`forward`].
@@ -116,12 +116,12 @@ impl Strips {
 }
 
 /// Bytes of workspace of [`forward`] for at most `cap` rows.
-pub fn forward_workspace(cap: usize, vocab: usize) -> usize {
+fn forward_workspace(cap: usize, vocab: usize) -> usize {
     Strips::new(Ptr::NULL, Tile::Small, cap, vocab).bytes
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
+fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
     let Forward {
         run,
         rows,
@@ -239,33 +239,33 @@ struct DhSum {
 
 /// What [`backward`] is given.
 #[derive(Clone, Copy)]
-pub struct Backward {
+struct Backward {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `h`.
-    pub rows: Rows,
+    rows: Rows,
     /// Columns of `h`.
-    pub c: u32,
+    c: u32,
     /// Pieces.
-    pub vocab: u32,
+    vocab: u32,
     /// `[rows, c]`
-    pub h: Ptr<bf16>,
+    h: Ptr<bf16>,
     /// `[vocab, c]`
-    pub word: Ptr<bf16>,
+    word: Ptr<bf16>,
     /// `[vocab]`
-    pub bias: Ptr<f32>,
+    bias: Ptr<f32>,
     /// `[rows]`
-    pub label: Ptr<u32>,
+    label: Ptr<u32>,
     /// `[rows]`
-    pub lse: Ptr<f32>,
+    lse: Ptr<f32>,
     /// `[1]`
-    pub scale: Ptr<f32>,
+    scale: Ptr<f32>,
     /// `[rows, c]`
-    pub dh: Ptr<bf16>,
+    dh: Ptr<bf16>,
     /// `[vocab, c]`
-    pub dword: Ptr<f32>,
+    dword: Ptr<f32>,
     /// `[vocab]`
-    pub dbias: Ptr<f32>,
+    dbias: Ptr<f32>,
 }
 
 /// How [`backward`] is cut, the same for every chunk, and its workspace.
@@ -313,13 +313,13 @@ impl Plan {
 }
 
 /// Bytes of workspace of [`backward`] for at most `cap` rows.
-pub fn backward_workspace(multiprocessors: u32, cap: usize, c: usize, vocab: usize) -> usize {
+fn backward_workspace(multiprocessors: u32, cap: usize, c: usize, vocab: usize) -> usize {
     let bytes = |aligned| Plan::new(Ptr::NULL, multiprocessors, [cap, c, vocab], aligned).bytes;
     bytes(true).max(bytes(false))
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
+fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
     let Backward { run, rows, .. } = *args;
     let (c, vocab) = (args.c as usize, args.vocab as usize);
     let aligned = aligned(args.h, c) && aligned(args.word, c);
@@ -386,4 +386,81 @@ pub fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendErr
     };
     let grid = [(cap * c).div_ceil(4 * 256) as u32, 1, 1];
     gpu.launch(&kernel("masked_ce_bwd_dh_sum_bf16"), grid, 256, 0, &sum)
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> usize {
+    match *call {
+        Call::MaskedCeForward { rows, vocab, .. } => forward_workspace(rows.cap(), vocab),
+        Call::MaskedCeBackward { rows, c, vocab, .. } => {
+            backward_workspace(gpu.multiprocessors, rows.cap(), c, vocab)
+        }
+        _ => unreachable!("{call:?} is no call of masked_ce"),
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::MaskedCeForward {
+            rows,
+            c,
+            vocab,
+            h,
+            word,
+            bias,
+            label,
+            lse,
+            sums,
+            ..
+        } => {
+            let args = Forward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                vocab: vocab as u32,
+                h: m.half(h),
+                word: m.half(word),
+                bias: m.single(bias),
+                label: m.words(label),
+                lse: m.single(lse),
+                sums: m.single(sums),
+            };
+            forward(gpu, rows.cap(), &args)
+        }
+        Call::MaskedCeBackward {
+            rows,
+            c,
+            vocab,
+            h,
+            word,
+            bias,
+            label,
+            lse,
+            scale,
+            dh,
+            dword,
+            dbias,
+            ..
+        } => {
+            let args = Backward {
+                run: gpu.run,
+                rows: rows.into(),
+                c: c as u32,
+                vocab: vocab as u32,
+                h: m.half(h),
+                word: m.half(word),
+                bias: m.single(bias),
+                label: m.words(label),
+                lse: m.single(lse),
+                scale: m.single(scale),
+                dh: m.half(dh),
+                dword: m.single(dword),
+                dbias: m.single(dbias),
+            };
+            backward(gpu, rows.cap(), &args)
+        }
+        _ => unreachable!("{call:?} is no call of masked_ce"),
+    }
 }

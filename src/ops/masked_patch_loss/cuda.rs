@@ -1,8 +1,8 @@
 //! Launches of `kernels/masked_patch_loss.cu`.
 
 use super::{Loss, Shape, Target};
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use crate::ops::patch_gather::affine;
 use crate::ops::sums;
 use half::bf16;
@@ -21,19 +21,19 @@ const RESIDENT: usize = 1024;
 
 /// Buffers of both directions.
 #[derive(Clone, Copy)]
-pub struct Inputs {
+struct Inputs {
     /// The counts.
-    pub run: Ptr<DeviceRun>,
+    run: Ptr<DeviceRun>,
     /// Rows of `pred`.
-    pub rows: Rows,
+    rows: Rows,
     /// `[rows, patch * patch]`
-    pub pred: Ptr<bf16>,
+    pred: Ptr<bf16>,
     /// `[N, side, side]`
-    pub images: Ptr<u8>,
+    images: Ptr<u8>,
     /// `[rows]`
-    pub img: Ptr<u32>,
+    img: Ptr<u32>,
     /// `[rows]`
-    pub cell: Ptr<u32>,
+    cell: Ptr<u32>,
 }
 
 #[repr(C)]
@@ -121,12 +121,12 @@ fn launch(
 }
 
 /// Bytes of workspace for at most `cap` rows.
-pub fn forward_workspace(multiprocessors: u32, cap: usize, shape: Shape) -> usize {
+fn forward_workspace(multiprocessors: u32, cap: usize, shape: Shape) -> usize {
     sums::partial_bytes(launch_size(multiprocessors, cap, shape).1)
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(
+fn forward(
     gpu: &Gpu,
     cap: usize,
     shape: Shape,
@@ -147,7 +147,7 @@ pub fn forward(
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-pub fn backward(
+fn backward(
     gpu: &Gpu,
     cap: usize,
     shape: Shape,
@@ -165,4 +165,65 @@ pub fn backward(
         "masked_patch_loss_bwd_single_bf16",
     ];
     launch(gpu, cap, shape, names, &args)
+}
+
+/// Bytes of workspace of a call of this operation.
+pub(crate) fn workspace(gpu: &Gpu, call: &Call) -> usize {
+    match *call {
+        Call::MaskedPatchForward { rows, shape, .. } => {
+            forward_workspace(gpu.multiprocessors, rows.cap(), shape)
+        }
+        _ => 0,
+    }
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::MaskedPatchForward {
+            rows,
+            shape,
+            pred,
+            images,
+            image_count: _,
+            img,
+            cell,
+            sums,
+        } => {
+            let at = Inputs {
+                run: gpu.run,
+                rows: rows.into(),
+                pred: m.half(pred),
+                images: m.bytes(images),
+                img: m.words(img),
+                cell: m.words(cell),
+            };
+            let sums = m.single(sums);
+            forward(gpu, rows.cap(), shape, &at, sums)
+        }
+        Call::MaskedPatchBackward {
+            rows,
+            shape,
+            pred,
+            images,
+            image_count: _,
+            img,
+            cell,
+            scale,
+            dpred,
+        } => {
+            let at = Inputs {
+                run: gpu.run,
+                rows: rows.into(),
+                pred: m.half(pred),
+                images: m.bytes(images),
+                img: m.words(img),
+                cell: m.words(cell),
+            };
+            let (scale, dpred) = (m.single(scale), m.half(dpred));
+            backward(gpu, rows.cap(), shape, &at, scale, dpred)
+        }
+        _ => unreachable!("{call:?} is no call of masked_patch_loss"),
+    }
 }

@@ -1,31 +1,12 @@
 //! Launches of `kernels/patch_gather.cu`.
 
-use super::{Shape, affine};
-use crate::backend::BackendError;
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
+use super::affine;
+use crate::backend::cuda::{Cuda, DeviceRun, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call};
 use half::bf16;
 
 /// Threads of a block.
 const THREADS: usize = 128;
-
-/// Buffers of [`forward`].
-#[derive(Clone, Copy)]
-pub struct Forward {
-    /// The counts.
-    pub run: Ptr<DeviceRun>,
-    /// Rows of `out`.
-    pub rows: Rows,
-    /// `[N, side, side]`
-    pub images: Ptr<u8>,
-    /// `[N, hidden_words]`
-    pub hidden: Ptr<u32>,
-    /// `[rows]`
-    pub img: Ptr<u32>,
-    /// `[rows]`
-    pub cell: Ptr<u32>,
-    /// `[rows, patch * patch]`
-    pub out: Ptr<bf16>,
-}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -48,8 +29,22 @@ struct Args {
     out: Ptr<bf16>,
 }
 
-/// See [`super::reference::forward`]; `cap` is the most rows.
-pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), BackendError> {
+/// See [`super::reference::forward`].
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let Call::PatchGather {
+        rows,
+        shape,
+        images,
+        image_count: _,
+        hidden,
+        img,
+        cell,
+        out,
+    } = *call
+    else {
+        unreachable!("{call:?} is no call of patch_gather")
+    };
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
     let eights = [shape.side, shape.patch, shape.fine]
         .iter()
         .all(|n| n.is_multiple_of(8));
@@ -69,8 +64,8 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
     let tokens = (THREADS / threads).max(1);
     let (centre, factor) = affine(shape.mean, shape.std);
     let args = Args {
-        run: at.run,
-        rows: at.rows,
+        run: gpu.run,
+        rows: rows.into(),
         side: shape.side as u32,
         patch: shape.patch as u32,
         fine: shape.fine as u32,
@@ -80,18 +75,18 @@ pub fn forward(gpu: &Gpu, cap: usize, shape: Shape, at: &Forward) -> Result<(), 
         line: line as u32,
         centre,
         factor,
-        images: at.images,
-        hidden: at.hidden,
-        img: at.img,
-        cell: at.cell,
-        out: at.out,
+        images: m.bytes(images),
+        hidden: m.words(hidden),
+        img: m.words(img),
+        cell: m.words(cell),
+        out: m.half(out),
     };
     let kernel = Kernel {
         op: "patch_gather",
         name,
     };
     let grid = [
-        cap.div_ceil(tokens) as u32,
+        rows.cap().div_ceil(tokens) as u32,
         threads.div_ceil(THREADS) as u32,
         1,
     ];

@@ -1,7 +1,7 @@
 //! Launches of `kernels/pooled.cu`.
 
-use crate::backend::cuda::{DeviceRun, Gpu, Kernel, Ptr, Rows};
-use crate::backend::{BackendError, Count};
+use crate::backend::cuda::{Cuda, DeviceRun, Gpu, Kernel, Ptr, Rows};
+use crate::backend::{BackendError, Call, Count};
 use half::bf16;
 
 const BLOCK: u32 = 128;
@@ -16,20 +16,20 @@ const fn kernel(name: &'static str) -> Kernel {
 /// Arguments of [`store`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Store {
-    pub run: Ptr<DeviceRun>,
-    pub rows: Rows,
-    pub c: u32,
+struct Store {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    c: u32,
     /// `[rows, c]`
-    pub pooled: Ptr<bf16>,
+    pooled: Ptr<bf16>,
     /// `[stored, c]`
-    pub images: Ptr<f32>,
+    images: Ptr<f32>,
     /// `[stored, c]`
-    pub texts: Ptr<f32>,
+    texts: Ptr<f32>,
 }
 
 /// See [`super::reference::store`]; `cap` is the most rows.
-pub(crate) fn store(gpu: &Gpu, cap: usize, args: &Store) -> Result<(), BackendError> {
+fn store(gpu: &Gpu, cap: usize, args: &Store) -> Result<(), BackendError> {
     gpu.launch(
         &kernel("pooled_store_bf16"),
         [cap as u32, 1, 1],
@@ -42,20 +42,20 @@ pub(crate) fn store(gpu: &Gpu, cap: usize, args: &Store) -> Result<(), BackendEr
 /// Arguments of [`fetch`].
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Fetch {
-    pub run: Ptr<DeviceRun>,
-    pub rows: Rows,
-    pub c: u32,
+struct Fetch {
+    run: Ptr<DeviceRun>,
+    rows: Rows,
+    c: u32,
     /// `[stored, c]`
-    pub images: Ptr<f32>,
+    images: Ptr<f32>,
     /// `[stored, c]`
-    pub texts: Ptr<f32>,
+    texts: Ptr<f32>,
     /// `[rows, c]`
-    pub pooled: Ptr<f32>,
+    pooled: Ptr<f32>,
 }
 
 /// See [`super::reference::fetch`]; `cap` is the most rows.
-pub(crate) fn fetch(gpu: &Gpu, cap: usize, args: &Fetch) -> Result<(), BackendError> {
+fn fetch(gpu: &Gpu, cap: usize, args: &Fetch) -> Result<(), BackendError> {
     gpu.launch(
         &kernel("pooled_fetch_f32"),
         [cap as u32, 1, 1],
@@ -63,4 +63,46 @@ pub(crate) fn fetch(gpu: &Gpu, cap: usize, args: &Fetch) -> Result<(), BackendEr
         0,
         args,
     )
+}
+
+/// Puts a call of this operation into the stream.
+pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
+    let (gpu, m) = (&cuda.gpu, &cuda.memory);
+    match *call {
+        Call::PooledStore {
+            from,
+            c,
+            pooled,
+            images,
+            texts,
+        } => {
+            let args = Store {
+                run: gpu.run,
+                rows: from.into(),
+                c: c as u32,
+                pooled: m.half(pooled),
+                images: m.single(images),
+                texts: m.single(texts),
+            };
+            store(gpu, from.cap(), &args)
+        }
+        Call::PooledFetch {
+            from,
+            c,
+            images,
+            texts,
+            pooled,
+        } => {
+            let args = Fetch {
+                run: gpu.run,
+                rows: from.into(),
+                c: c as u32,
+                images: m.single(images),
+                texts: m.single(texts),
+                pooled: m.single(pooled),
+            };
+            fetch(gpu, from.cap(), &args)
+        }
+        _ => unreachable!("{call:?} is no call of pooled"),
+    }
 }
