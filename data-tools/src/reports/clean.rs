@@ -132,15 +132,16 @@ pub(super) fn numbers(text: &str, choice: ListNumbers) -> String {
     let mut begins = true;
     let mut ended = false;
     while let Some(c) = rest.chars().next() {
-        if begins && let Some((number, length)) = list_number(rest) {
-            if number == 1 || number == next {
-                next = number + 1;
-                rest = rest.get(length..).unwrap_or("");
-                // A number behind a number is none of the list: 1. 2. 2020.
-                begins = false;
-                ended = false;
-                continue;
-            }
+        if begins
+            && let Some((number, length)) = list_number(rest)
+            && (number == 1 || number == next)
+        {
+            next = number + 1;
+            rest = rest.get(length..).unwrap_or("");
+            // A number behind a number is none of the list: 1. 2. 2020.
+            begins = false;
+            ended = false;
+            continue;
         }
         if c == '\n' {
             begins = true;
