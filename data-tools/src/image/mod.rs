@@ -1,7 +1,7 @@
 //! Picture files to 8-bit grey squares.
 //!
 //! ```text
-//! bytes -> gunzip -> sniff by magic -> png | jpeg | bmp | dicom -> Gray      (8 or 16 bit, as stored)
+//! bytes -> gunzip -> sniff by magic -> png | jpeg | bmp | tiff | dicom -> Gray      (8 or 16 bit, as stored)
 //! Gray  -> tone::apply -> Picture (8 bit) -> mask::border -> square -> side x side u8
 //! ```
 //! Rules, the same for every format:
@@ -14,6 +14,8 @@
 
 mod bmp;
 pub mod dicom;
+#[cfg(test)]
+mod fuzz;
 mod jpeg;
 pub mod mask;
 mod place;
@@ -21,6 +23,7 @@ mod png;
 mod resize;
 #[cfg(test)]
 mod tests;
+mod tiff;
 pub mod tone;
 
 pub use place::{Member, Place};
@@ -183,6 +186,7 @@ fn decode_plain(bytes: &[u8], limits: &Limits) -> Result<Gray, ImageError> {
         Sniffed::Jpeg => jpeg::decode,
         Sniffed::Bmp => bmp::decode,
         Sniffed::Dicom => dicom::decode,
+        Sniffed::Tiff => tiff::decode,
         Sniffed::Known(name) => {
             let detail = format!("{name} is not decoded");
             return Err(ImageError::new(Reason::UnsupportedFormat, detail));
@@ -208,6 +212,7 @@ enum Sniffed {
     Jpeg,
     Bmp,
     Dicom,
+    Tiff,
     /// A known format that is not decoded.
     Known(&'static str),
     Unknown,
@@ -227,7 +232,9 @@ fn sniff(bytes: &[u8]) -> Sniffed {
     } else if starts(b"BM") && bytes.len() >= 26 {
         Sniffed::Bmp
     } else if starts(b"II*\0") || starts(b"MM\0*") {
-        Sniffed::Known("TIFF")
+        Sniffed::Tiff
+    } else if starts(b"II+\0") || starts(b"MM\0+") {
+        Sniffed::Known("BigTIFF")
     } else if starts(b"GIF8") {
         Sniffed::Known("GIF")
     } else if starts(b"RIFF") && at(8, b"WEBP") {

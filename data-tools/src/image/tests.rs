@@ -279,8 +279,8 @@ fn headers_that_lie_cost_no_memory() {
 fn foreign_files_are_named() {
     assert_eq!(reason(b""), Reason::NotAnImage);
     assert_eq!(reason(b"<html>not found</html>"), Reason::NotAnImage);
-    let tiff = decode(b"II*\0\x08\0\0\0", &Limits::default()).expect_err("TIFF");
-    assert_eq!(tiff.to_string(), "unsupported-format: TIFF is not decoded");
+    let gif = decode(b"GIF89a", &Limits::default()).expect_err("GIF");
+    assert_eq!(gif.to_string(), "unsupported-format: GIF is not decoded");
     let small = Limits {
         max_file: 10,
         ..Limits::default()
@@ -520,4 +520,196 @@ fn borders_become_black_by_percent_of_the_side() {
         }
     };
     assert_eq!(image.pixels, (0..800).map(want).collect::<Vec<u8>>());
+}
+
+/// A TIFF file of one uncompressed picture; `tile`: the side of its tiles, else it has strips of 7 rows.
+fn tiff(
+    big: bool,
+    bits: u16,
+    channels: u16,
+    photometric: u16,
+    tile: Option<usize>,
+    data: &[u16],
+) -> Vec<u8> {
+    let two = |v: u16| {
+        if big {
+            v.to_be_bytes()
+        } else {
+            v.to_le_bytes()
+        }
+    };
+    let four = |v: u32| {
+        if big {
+            v.to_be_bytes()
+        } else {
+            v.to_le_bytes()
+        }
+    };
+    let step = usize::from(channels);
+    let sample = |x: usize, y: usize| -> Vec<u8> {
+        let pixel = match x < W && y < H {
+            true => &data[(y * W + x) * step..][..step],
+            false => &[0; 4][..step],
+        };
+        match bits {
+            8 => pixel.iter().map(|&v| v as u8).collect(),
+            _ => pixel.iter().flat_map(|&v| two(v)).collect(),
+        }
+    };
+    let block = |xs: std::ops::Range<usize>, ys: std::ops::Range<usize>| -> Vec<u8> {
+        ys.flat_map(|y| xs.clone().flat_map(move |x| sample(x, y)))
+            .collect()
+    };
+    let blocks: Vec<Vec<u8>> = match tile {
+        Some(t) => (0..H.div_ceil(t) * W.div_ceil(t))
+            .map(|i| {
+                let (x, y) = (i % W.div_ceil(t) * t, i / W.div_ceil(t) * t);
+                block(x..x + t, y..y + t)
+            })
+            .collect(),
+        None => (0..H.div_ceil(7))
+            .map(|i| block(0..W, i * 7..H.min(i * 7 + 7)))
+            .collect(),
+    };
+    let mut file = if big {
+        b"MM\0*".to_vec()
+    } else {
+        b"II*\0".to_vec()
+    };
+    file.extend(four(0));
+    let mut places = Vec::new();
+    for block in &blocks {
+        places.push(file.len() as u32);
+        file.extend(block);
+    }
+    let mut list = |values: &[u32]| {
+        let at = file.len() as u32;
+        values.iter().for_each(|&v| file.extend(four(v)));
+        at
+    };
+    let offsets = list(&places);
+    let lengths = list(&blocks.iter().map(|b| b.len() as u32).collect::<Vec<_>>());
+    let depth = list(&[
+        u32::from(bits) << 16 | u32::from(bits),
+        u32::from(bits) << 16 | u32::from(bits),
+    ]);
+    let count = blocks.len() as u32;
+    let mut tags: Vec<(u16, u16, u32, u32)> = vec![
+        (256, 4, 1, W as u32),
+        (257, 4, 1, H as u32),
+        (
+            258,
+            3,
+            channels.into(),
+            if channels == 1 { bits.into() } else { depth },
+        ),
+        (259, 3, 1, 1),
+        (262, 3, 1, photometric.into()),
+        (277, 3, 1, channels.into()),
+    ];
+    match tile {
+        Some(t) => tags.extend([
+            (322, 4, 1, t as u32),
+            (323, 4, 1, t as u32),
+            (324, 4, count, offsets),
+            (325, 4, count, lengths),
+        ]),
+        None => tags.extend([
+            (273, 4, count, offsets),
+            (278, 4, 1, 7),
+            (279, 4, count, lengths),
+        ]),
+    }
+    if channels == 4 {
+        tags.push((338, 3, 1, 2));
+    }
+    tags.sort();
+    let directory = file.len() as u32;
+    file[4..8].copy_from_slice(&four(directory));
+    file.extend(two(tags.len() as u16));
+    for (tag, kind, count, value) in tags {
+        file.extend(two(tag));
+        file.extend(two(kind));
+        file.extend(four(count));
+        match (kind, count) {
+            (3, 1) => {
+                file.extend(two(value as u16));
+                file.extend([0, 0]);
+            }
+            _ => file.extend(four(value)),
+        }
+    }
+    file.extend(four(0));
+    file
+}
+
+#[test]
+fn tiff_of_every_kind_is_exact() {
+    let p: Vec<u16> = picture().iter().map(|&v| v.into()).collect();
+    let wide: Vec<u16> = p.iter().map(|v| v * 257 - 3).collect();
+    for big in [false, true] {
+        for tile in [None, Some(16)] {
+            assert_eq!(
+                worst(&grey8(&tiff(big, 8, 1, 1, tile, &p))),
+                0,
+                "{big} {tile:?}"
+            );
+            let negative: Vec<u16> = p.iter().map(|v| 255 - v).collect();
+            assert_eq!(worst(&grey8(&tiff(big, 8, 1, 0, tile, &negative))), 0);
+            let rgb: Vec<u16> = p.iter().flat_map(|&v| [v; 3]).collect();
+            assert_eq!(worst(&grey8(&tiff(big, 8, 3, 2, tile, &rgb))), 0);
+            let rgba: Vec<u16> = p.iter().flat_map(|&v| [v, v, v, 255]).collect();
+            assert_eq!(worst(&grey8(&tiff(big, 8, 4, 2, tile, &rgba))), 0);
+            let file = tiff(big, 16, 1, 1, tile, &wide);
+            let got = decode(&file, &Limits::default()).expect("decodes");
+            assert_eq!(got.samples, Samples::U16(wide.clone()));
+            // The directory comes last, so a cut file has none.
+            assert!(matches!(
+                reason(&file[..file.len() / 2]),
+                Reason::Truncated | Reason::Corrupt
+            ));
+        }
+    }
+    let palette = tiff(false, 8, 1, 3, None, &p);
+    let error = decode(&palette, &Limits::default()).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "unsupported-format: TIFF with a palette is not decoded"
+    );
+}
+
+#[test]
+fn tiff_is_unpacked_and_further_pictures_are_refused() {
+    use ::tiff::encoder::{Compression, TiffEncoder, colortype::Gray8};
+    let p = picture();
+    let write = |compression: Compression, pages: usize| {
+        let mut out = std::io::Cursor::new(Vec::new());
+        let encoder = TiffEncoder::new(&mut out).expect("starts");
+        let mut encoder = encoder.with_compression(compression);
+        for _ in 0..pages {
+            let page = encoder.write_image::<Gray8>(W as u32, H as u32, &p);
+            page.expect("writes");
+        }
+        out.into_inner()
+    };
+    for compression in [
+        Compression::Lzw,
+        Compression::Packbits,
+        Compression::Deflate(Default::default()),
+    ] {
+        let file = write(compression, 1);
+        assert_eq!(worst(&grey8(&file)), 0);
+        // Damage inside the packed pixels.
+        for at in [20, 60, 200] {
+            let mut broken = file.clone();
+            broken[at] ^= 0xff;
+            if let Ok(image) = decode(&broken, &Limits::default()) {
+                assert_eq!((image.width, image.height), (W, H));
+            }
+        }
+    }
+    assert_eq!(
+        reason(&write(Compression::Uncompressed, 2)),
+        Reason::UnsupportedFormat
+    );
 }

@@ -19,7 +19,7 @@ mod pixels;
 mod rle;
 mod syntax;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use header::{Display, Function, Header, Layout, Modality, Table, Voi};
 

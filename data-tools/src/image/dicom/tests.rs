@@ -94,6 +94,32 @@ impl Maker {
         self.put(tag, b"SQ", item);
     }
 
+    /// A lookup table in its sequence.
+    pub(crate) fn table(&mut self, tag: u32, first: u16, bits: u16, entries: &[u16]) {
+        let descriptor = self.words(&[entries.len() as u16, first, bits]);
+        let data = self.words(entries);
+        let elements = [
+            (0x0028_3002, *b"US", descriptor),
+            (0x0028_3006, *b"OW", data),
+        ];
+        self.sequence(tag, &elements);
+    }
+
+    pub(crate) fn deflated(mut self) -> Self {
+        (self.deflated, self.syntax) = (true, "1.2.840.10008.1.2.1.99");
+        self
+    }
+
+    pub(crate) fn bare(mut self) -> Self {
+        self.preamble = false;
+        self
+    }
+
+    pub(crate) fn implicit(mut self) -> Self {
+        (self.explicit, self.syntax) = (false, "1.2.840.10008.1.2");
+        self
+    }
+
     fn tag(&self, tag: u32) -> Vec<u8> {
         self.words(&[(tag >> 16) as u16, tag as u16])
     }
@@ -647,25 +673,16 @@ fn windows_are_those_of_the_standard() {
 #[test]
 fn tables_of_both_kinds_are_looked_up() {
     let mut maker = Maker::new(12, false, "MONOCHROME2");
-    let table = |maker: &mut Maker, tag: u32, first: u16, bits: u16, entries: &[u16]| {
-        let descriptor = maker.words(&[entries.len() as u16, first, bits]);
-        let data = maker.words(entries);
-        let elements = [
-            (0x0028_3002, *b"US", descriptor),
-            (0x0028_3006, *b"OW", data),
-        ];
-        maker.sequence(tag, &elements);
-    };
     // Before the window.
     maker.text(0x0028_1050, b"DS", "2000");
     maker.text(0x0028_1051, b"DS", "10");
-    table(&mut maker, 0x0028_3010, 100, 10, &[0, 1023, 512]);
+    maker.table(0x0028_3010, 100, 10, &[0, 1023, 512]);
     assert_eq!(
         first(&mut maker, &[0, 100, 101, 102, 103, 4095], Tone::Window),
         [0, 0, 255, 128, 128, 128]
     );
     // Modality first: 5 -> 101.
-    table(&mut maker, 0x0028_3000, 5, 16, &[101, 102]);
+    maker.table(0x0028_3000, 5, 16, &[101, 102]);
     assert_eq!(
         first(&mut maker, &[0, 5, 6, 7], Tone::Window),
         [255, 255, 128, 128]
