@@ -147,3 +147,138 @@ fn nih14_keeps_the_boxes() {
         assert!(left + width <= 32.1 && top + height <= 32.1, "{region}");
     }
 }
+
+/// The layout of MIMIC-CXR-JPG. One study has an empty report, two have no row of labels.
+fn mimic_jpg(more: &[&str]) -> Option<BTreeMap<String, Stored>> {
+    let root = shared()?.join("layouts/mimic-cxr-jpg-mock");
+    let root = root.display().to_string();
+    Some(convert(
+        &["mimic-cxr", "--root", &root, "--max-errors", "2"],
+        more,
+    ))
+}
+
+#[test]
+fn mimic_cxr_jpg() {
+    let Some(records) = mimic_jpg(&[]) else {
+        return;
+    };
+    assert_eq!(records.len(), 19);
+    let pa = &records["c172b298-46709312-dab07929-0c5b4c59-47d7df79"];
+    let lateral = &records["1a09a840-0d36ce2c-d5ad5360-a97766fb-491e99f5"];
+    assert_eq!(pa.meta["view"], "frontal");
+    assert_eq!(lateral.meta["view"], "lateral");
+    assert_eq!(pa.meta["procedure"], "CHEST (PA AND LAT)");
+    assert_eq!((pa.study, &pa.text), (lateral.study, &lateral.text));
+    assert_eq!(
+        pa.text,
+        "The lungs are well inflated and clear. There is no pleural effusion or pneumothorax. Heart size is normal. No acute cardiopulmonary process."
+    );
+    let labels = |record: &Stored| -> Vec<(String, i8)> {
+        record.labels.iter().map(|(n, v)| (n.clone(), *v)).collect()
+    };
+    let named = |n: &str, v| (n.to_owned(), v);
+    assert_eq!(
+        labels(pa),
+        [
+            named("No Finding", 1),
+            named("Pleural Effusion", 0),
+            named("Pneumothorax", 0)
+        ]
+    );
+    // No two studies of the made-up set have one text; the empty report is none.
+    let count = |f: &dyn Fn(&Stored) -> bool| records.values().filter(|r| f(r)).count();
+    assert_eq!(count(&|r| r.image && r.text.is_empty()), 1);
+    let studies: std::collections::BTreeSet<u64> = records.values().map(|r| r.study).collect();
+    let patients: std::collections::BTreeSet<u64> = records.values().map(|r| r.patient).collect();
+    assert_eq!((studies.len(), patients.len()), (14, 10));
+    let splits = ["train", "val", "test"].map(|s| count(&|r| r.split == s));
+    assert_eq!(splits, [15, 1, 3]);
+    // One picture has an empty view position and no code.
+    assert_eq!(count(&|r| r.meta["view"].is_null()), 1);
+    // By radiologists: no uncertain one, as it stands in their table.
+    let test = &records["f9ee8bc8-a71f11b2-429a7079-67fd5499-a7ef4f5d"];
+    assert_eq!(
+        labels(test),
+        [named("Lung Opacity", 1), named("Pneumonia", -1)]
+    );
+    let list = &records["c0aed9c5-23797d45-a4fd57c5-de962a6d-4944f2ce"];
+    assert_eq!(
+        list.text,
+        "Stable small right apical pneumothorax. Interval removal of the chest tube."
+    );
+}
+
+#[test]
+fn mimic_cxr_jpg_by_choice() {
+    let options = [
+        "--views",
+        "frontal",
+        "--images-per-study",
+        "1",
+        "--sections",
+        "impression",
+        "--no-section",
+        "none",
+        "--labels",
+        "none",
+    ];
+    let Some(records) = mimic_jpg(&options) else {
+        return;
+    };
+    // 14 studies, of which one has no picture known to be frontal.
+    assert_eq!(records.len(), 13);
+    assert!(records.values().all(|r| r.labels.is_empty()));
+    let with_text = records.values().filter(|r| !r.text.is_empty()).count();
+    assert_eq!(
+        with_text, 8,
+        "studies with an impression and a frontal picture"
+    );
+}
+
+#[test]
+fn mimic_cxr_dicom_has_the_same_studies() {
+    use cxr_data::convert::mimic_cxr::MimicCxr;
+    use cxr_data::convert::problems::Problems;
+    use cxr_data::convert::source::Source;
+    let Some(data) = shared() else { return };
+    let root = data.join("layouts/mimic-cxr-dicom-mock");
+    let tables = data.join("layouts/mimic-cxr-jpg-mock");
+    let jpg = MimicCxr {
+        root: tables.clone(),
+        ..MimicCxr::default()
+    };
+    let alone = MimicCxr {
+        root: root.clone(),
+        ..MimicCxr::default()
+    };
+    let with_tables = MimicCxr {
+        root: root.clone(),
+        tables: Some(tables),
+        reports: Some(root.clone()),
+        ..MimicCxr::default()
+    };
+    let scan = |source: &MimicCxr| {
+        let mut problems = Problems::default();
+        let mut items = source.scan("mimic-cxr", &mut problems).expect("scans");
+        for item in &mut items {
+            let place = item.image.take().expect("a picture");
+            assert!(place.path.is_file(), "{place}");
+        }
+        (items, problems)
+    };
+    let (jpg, _) = scan(&jpg);
+    let (dicom, problems) = scan(&with_tables);
+    assert_eq!(jpg, dicom, "but for the pictures' places");
+    let reasons: Vec<_> = problems.list().iter().map(|p| p.reason).collect();
+    assert_eq!(reasons, ["no-labels", "no-labels"]);
+    let (alone, problems) = scan(&alone);
+    assert!(problems.list().is_empty(), "{:?}", problems.list());
+    assert_eq!(alone.len(), 19);
+    for (one, other) in jpg.iter().zip(&alone) {
+        assert_eq!((&one.id, &one.report), (&other.id, &other.report));
+    }
+    let root = root.display().to_string();
+    let records = convert(&["mimic-cxr", "--root", &root], &[]);
+    assert_eq!(records.values().filter(|r| r.image).count(), 19);
+}

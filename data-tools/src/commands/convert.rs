@@ -4,6 +4,7 @@ use super::{Context, Failure, Outcome};
 use crate::convert::chexpert::Chexpert;
 use crate::convert::ids;
 use crate::convert::manifest::Manifest;
+use crate::convert::mimic_cxr::MimicCxr;
 use crate::convert::nih14::Nih14;
 use crate::convert::openi::Openi;
 use crate::convert::padchest::Padchest;
@@ -34,6 +35,8 @@ enum SourceArgs {
     Manifest(With<Manifest>),
     /// CheXpert (Stanford), full size or small: pictures with 14 labels; reports from CheXpert Plus
     Chexpert(With<Chexpert>),
+    /// MIMIC-CXR and MIMIC-CXR-JPG: pictures, reports and 14 labels a study
+    MimicCxr(With<MimicCxr>),
     /// NIH ChestX-ray14: pictures with 14 labels
     Nih14(With<Nih14>),
     /// OpenI (Indiana University): reports, with pictures where they are there
@@ -165,6 +168,7 @@ pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
     match args.source {
         SourceArgs::Manifest(with) => start(&with.source, with.common),
         SourceArgs::Chexpert(with) => start(&with.source, with.common),
+        SourceArgs::MimicCxr(with) => start(&with.source, with.common),
         SourceArgs::Nih14(with) => start(&with.source, with.common),
         SourceArgs::Openi(with) => start(&with.source, with.common),
         SourceArgs::Padchest(with) => start(&with.source, with.common),

@@ -12,8 +12,10 @@ use super::problems::Problems;
 use super::source::{Item, Labels, Source, View};
 use super::split;
 use super::table::Table;
+use crate::reports::{Report, Section};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A CheXpert folder.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -24,7 +26,7 @@ pub struct Chexpert {
     /// Table of pictures and labels, may be repeated [default: train.csv, valid.csv and test.csv of the folder]
     #[arg(long = "table")]
     pub tables: Vec<PathBuf>,
-    /// df_chexpert_plus_240401.csv of CheXpert Plus; findings and impression become the text
+    /// df_chexpert_plus_240401.csv of CheXpert Plus
     #[arg(long)]
     pub reports: Option<PathBuf>,
     /// Passes over rows whose picture is not there
@@ -66,6 +68,9 @@ impl Source for Chexpert {
         Ok(items)
     }
 }
+
+/// Reports by patient and study.
+type Reports = HashMap<String, Arc<Report>>;
 
 /// What the path of a picture tells.
 struct Parts<'a> {
@@ -118,7 +123,7 @@ impl Chexpert {
         &self,
         source: &str,
         path: &std::path::Path,
-        reports: &HashMap<String, String>,
+        reports: &Reports,
         problems: &mut Problems,
         items: &mut Vec<Item>,
     ) -> Result<(), ConvertError> {
@@ -172,7 +177,7 @@ impl Chexpert {
                     named,
                     closed: false,
                 },
-                text: reports.get(&study).cloned().unwrap_or_default(),
+                report: reports.get(&study).cloned(),
                 patient: parts.patient.to_owned(),
                 study,
                 source: source.to_owned(),
@@ -184,11 +189,8 @@ impl Chexpert {
     }
 
     /// Reports of CheXpert Plus by patient and study. Its rows are pictures; those of one study have one report.
-    fn read_reports(
-        &self,
-        problems: &mut Problems,
-    ) -> Result<HashMap<String, String>, ConvertError> {
-        let mut reports = HashMap::new();
+    fn read_reports(&self, problems: &mut Problems) -> Result<Reports, ConvertError> {
+        let mut reports = Reports::new();
         let Some(path) = &self.reports else {
             return Ok(reports);
         };
@@ -205,10 +207,14 @@ impl Chexpert {
                 problems.scan(table.place(row.line), "bad-row", detail);
                 continue;
             };
-            let text = [row.get(findings), row.get(impression)].join(" ");
-            if !text.trim().is_empty() {
+            let sections = [
+                (Section::Findings, row.get(findings)),
+                (Section::Impression, row.get(impression)),
+            ];
+            if sections.iter().any(|(_, text)| !text.is_empty()) {
                 let study = format!("{}/{}", parts.patient, parts.study);
-                reports.entry(study).or_insert(text);
+                let report = || Arc::new(Report::from_sections(sections));
+                reports.entry(study).or_insert_with(report);
             }
         }
         Ok(reports)
@@ -313,9 +319,13 @@ mod tests {
         let items = source
             .scan("chexpert", &mut Problems::default())
             .expect("scans");
-        let text = "Heart is large.\nLungs clear. 1. Cardiomegaly.";
-        let texts: Vec<&str> = items.iter().map(|i| i.text.as_str()).collect();
-        assert_eq!(texts, [text, text, ""]);
+        let text = |item: &Item| {
+            let report = item.report.as_deref()?;
+            Some(crate::reports::Options::default().of_report(report).text)
+        };
+        let want = Some("Heart is large. Lungs clear. Cardiomegaly.".to_owned());
+        let texts: Vec<_> = items.iter().map(text).collect();
+        assert_eq!(texts, [want.clone(), want, None]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod columns;
 mod files;
 pub mod ids;
 pub mod manifest;
+pub mod mimic_cxr;
 pub mod nih14;
 pub mod openi;
 pub mod outcome;

@@ -23,6 +23,8 @@ pub struct Problems {
     list: Vec<Problem>,
     /// Faults that were passed over, by code.
     notes: BTreeMap<&'static str, u64>,
+    /// Lines for people.
+    remarks: Vec<String>,
 }
 
 impl Problems {
@@ -54,6 +56,11 @@ impl Problems {
     /// Counts a fault that was passed over.
     pub fn note(&mut self, code: &'static str) {
         *self.notes.entry(code).or_default() += 1;
+    }
+
+    /// Adds what is to be said of the data set as a whole: what is not there, and what follows.
+    pub fn remark(&mut self, line: String) {
+        self.remarks.push(line);
     }
 
     /// All refused files and rows.
@@ -98,6 +105,9 @@ impl Problems {
         }
         for (code, count) in &self.notes {
             let _ = writeln!(text, "{count:>8}  passed over: {code}");
+        }
+        for line in &self.remarks {
+            let _ = writeln!(text, "note: {line}");
         }
         text
     }

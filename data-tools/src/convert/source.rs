@@ -85,7 +85,9 @@ impl View {
             "PA" | "AP" | "AP AXIAL" | "PA LLD" | "AP LLD" | "AP RLD" | "PA RLD" | "FRONTAL" => {
                 Self::Frontal
             }
-            "LATERAL" | "L" | "LL" | "RL" | "LLAT" | "RLAT" | "LAT" => Self::Lateral,
+            "LATERAL" | "XTABLE LATERAL" | "L" | "LL" | "RL" | "LLAT" | "RLAT" | "LAT" => {
+                Self::Lateral
+            }
             "" | "UNK" | "UNKNOWN" => Self::Unknown,
             _ => Self::Other,
         }

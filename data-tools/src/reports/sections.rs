@@ -92,6 +92,18 @@ impl Report {
         }
     }
 
+    /// The same report with what stands in for missing sections.
+    pub fn with_rest(self, rest: &str) -> Self {
+        let mut text = self.text.into_string();
+        let start = text.len();
+        text.push_str(rest);
+        Self {
+            rest: start..text.len(),
+            text: text.into(),
+            ..self
+        }
+    }
+
     /// A report and the places of its parts, in bytes: the whole without its title, what stands in for
     /// missing sections, and the sections. A place that is none of `text` is an empty part.
     pub(super) fn from_places(
@@ -118,9 +130,9 @@ impl Report {
         found.map_or("", |(_, place)| self.part(place))
     }
 
-    /// True if there is nothing in it at all.
-    pub fn is_empty(&self) -> bool {
-        self.text.trim().is_empty()
+    /// Bytes of its text.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// The parts that are stored, and what is to be counted if they are not those asked for.
