@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Fixture, run, shared};
+use cxr_data::image::Limits;
 use cxr_engine::shard::{Dataset, MISSING};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -281,4 +282,42 @@ fn mimic_cxr_dicom_has_the_same_studies() {
     let root = root.display().to_string();
     let records = convert(&["mimic-cxr", "--root", &root], &[]);
     assert_eq!(records.values().filter(|r| r.image).count(), 19);
+}
+
+#[test]
+fn dicom_dir_with_a_table() {
+    let Some(data) = shared() else { return };
+    let root = data.join("layouts/mimic-cxr-dicom-mock/files");
+    let root = root.display().to_string();
+    let records = convert(&["dicom-dir", "--root", &root], &[]);
+    assert_eq!(records.len(), 19);
+    let lateral = records.values().filter(|r| r.meta["view"] == "lateral");
+    assert_eq!(
+        (
+            records.values().filter(|r| r.image).count(),
+            lateral.count()
+        ),
+        (19, 5)
+    );
+    // Files that are broken, of other modalities, films, or the same object again.
+    let root = data.join("formats/dicom");
+    let path = root.join("explicit_le_mono2_16_12.dcm");
+    let header = cxr_data::image::dicom::read_header(&path.into(), &Limits::default());
+    let study = header.expect("DICOM").study;
+    let fixture = Fixture::new();
+    let rows =
+        format!("uid,report,labels\n{study},Heart is normal.,Edema=0\nnone,Report alone.,\n");
+    fixture.write("reports.csv", rows);
+    let (root, table) = (root.display().to_string(), fixture.path("reports.csv"));
+    let source = ["dicom-dir", "--root", &root, "--table", &table];
+    let columns = ["--column", "study=uid", "--column", "text=report"];
+    let records = convert(&[&source[..], &columns].concat(), &["--max-errors", "90%"]);
+    let with = records.values().filter(|r| r.text == "Heart is normal.");
+    let with: Vec<&Stored> = with.collect();
+    assert!(with.iter().any(|r| r.image), "{records:?}");
+    assert!(
+        with.iter()
+            .all(|r| r.labels["Edema"] == 0 && r.study == with[0].study)
+    );
+    assert_eq!(records["none"].text, "Report alone.");
 }

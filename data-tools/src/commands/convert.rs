@@ -2,6 +2,7 @@
 
 use super::{Context, Failure, Outcome};
 use crate::convert::chexpert::Chexpert;
+use crate::convert::dicom_dir::DicomDir;
 use crate::convert::ids;
 use crate::convert::manifest::Manifest;
 use crate::convert::mimic_cxr::MimicCxr;
@@ -31,6 +32,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum SourceArgs {
+    /// Any tree of DICOM files, with a table of reports and labels by study
+    DicomDir(With<DicomDir>),
     /// Any data set, as a CSV file, JSON lines or Parquet with the columns id, image, text, labels, patient, study, source, split, view, regions
     Manifest(With<Manifest>),
     /// CheXpert (Stanford), full size or small: pictures with 14 labels; reports from CheXpert Plus
@@ -166,6 +169,7 @@ fn fraction(text: &str) -> Result<f64, String> {
 /// Runs the command. Messages go to stderr while it works.
 pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
     match args.source {
+        SourceArgs::DicomDir(with) => start(&with.source, with.common),
         SourceArgs::Manifest(with) => start(&with.source, with.common),
         SourceArgs::Chexpert(with) => start(&with.source, with.common),
         SourceArgs::MimicCxr(with) => start(&with.source, with.common),

@@ -26,7 +26,7 @@ pub struct Chexpert {
     /// Table of pictures and labels, may be repeated [default: train.csv, valid.csv and test.csv of the folder]
     #[arg(long = "table")]
     pub tables: Vec<PathBuf>,
-    /// df_chexpert_plus_240401.csv of CheXpert Plus
+    /// df_chexpert_plus_240401.csv of CheXpert Plus, whose findings and impressions are read
     #[arg(long)]
     pub reports: Option<PathBuf>,
     /// Passes over rows whose picture is not there

@@ -47,6 +47,7 @@ impl Source for Manifest {
                         }
                     }
                 }
+                Ok(())
             },
         )?;
         Ok(items)

@@ -12,6 +12,7 @@
 mod archive;
 pub mod chexpert;
 pub mod columns;
+pub mod dicom_dir;
 mod files;
 pub mod ids;
 pub mod manifest;

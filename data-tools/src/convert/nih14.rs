@@ -197,9 +197,9 @@ impl Nih14 {
         }
         let mut by_file = BTreeMap::new();
         for (name, path) in lists {
-            for file in read::lines(&path)? {
-                by_file.insert(file, name.clone());
-            }
+            read::lines(&path, &mut |file| {
+                by_file.insert(file.to_owned(), name.clone());
+            })?;
         }
         Ok(Some(by_file))
     }

@@ -235,6 +235,10 @@ impl Openi {
         let mut reports = Vec::new();
         while let Some(row) = table.row(problems)? {
             let number = row.get(uid).to_owned();
+            if number.is_empty() {
+                problems.scan(table.place(row.line), "bad-row", "no uid");
+                continue;
+            }
             let mut images = images.get(number.as_str()).cloned().unwrap_or_default();
             images.sort();
             let terms = row.get(mesh).split(';').map(|t| t.trim().to_owned());
@@ -316,6 +320,10 @@ fn read_xml(stem: &str, text: &str) -> Result<Report, String> {
         (section, node.and_then(|n| n.text()).unwrap_or("").trim())
     };
     let uid = all("uId").find_map(|n| n.attribute("id")).unwrap_or(stem);
+    let number = uid.strip_prefix("CXR").unwrap_or(uid).trim();
+    if number.is_empty() {
+        return Err("the id of uId is empty".to_owned());
+    }
     if all("AbstractText").next().is_none() {
         return Err("no AbstractText element: not a report".to_owned());
     }
@@ -323,7 +331,7 @@ fn read_xml(stem: &str, text: &str) -> Result<Report, String> {
         n.has_tag_name("major") && n.parent_element().is_some_and(|p| p.has_tag_name("MeSH"))
     });
     Ok(Report {
-        number: uid.strip_prefix("CXR").unwrap_or(uid).to_owned(),
+        number: number.to_owned(),
         sections: Arc::new(reports::Report::from_sections(SECTIONS.map(section))),
         mesh: mesh
             .filter_map(|n| n.text())

@@ -1,8 +1,8 @@
 //! Parquet tables, with the feature `parquet`.
 
 use super::ConvertError;
-use super::columns::Cells;
 use super::problems::Problems;
+use super::rows::Take;
 use std::path::Path;
 
 /// As [`super::rows::read`] says.
@@ -13,7 +13,7 @@ pub fn read(
     path: &Path,
     _: &mut Problems,
     _: &dyn Fn(&[String]) -> Result<(), ConvertError>,
-    _: &mut dyn FnMut(u64, Cells, &mut Problems),
+    _: &mut Take<'_>,
 ) -> Result<(), ConvertError> {
     Err(ConvertError::NotFound {
         what: format!("{}: this cxr-data reads no Parquet", path.display()),

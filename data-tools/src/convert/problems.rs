@@ -1,8 +1,10 @@
 //! Refused files and rows: `errors.jsonl`, and the table of the commonest reasons.
 
+use super::ConvertError;
 use crate::image::{ImageError, Place};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// One refused file or row, as `errors.jsonl` has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -16,6 +18,12 @@ pub struct Problem {
     /// What exactly, in words.
     pub detail: String,
 }
+
+/// Most refused rows and files that are listed.
+const MOST: usize = 1_000_000;
+
+/// Most bytes of a detail.
+const MAX_DETAIL: usize = 1000;
 
 /// All problems of a conversion, in the order of the records.
 #[derive(Debug, Default)]
@@ -39,8 +47,22 @@ impl Problems {
             path: path.into(),
             stage: "scan",
             reason,
-            detail: detail.into(),
+            detail: clip(detail.into()),
         });
+    }
+
+    /// Ends the reading of a table that is refused row by row without end.
+    ///
+    /// # Errors
+    /// A million refused rows and files.
+    pub fn check_number(&self, table: &Path) -> Result<(), ConvertError> {
+        if self.list.len() < MOST {
+            return Ok(());
+        }
+        Err(ConvertError::Csv {
+            path: table.to_owned(),
+            detail: format!("{MOST} rows are refused: is it a table of this data set?"),
+        })
     }
 
     /// Adds a picture that could not be decoded.
@@ -111,6 +133,15 @@ impl Problems {
         }
         text
     }
+}
+
+/// Details quote what stands in files, which may be long.
+fn clip(mut detail: String) -> String {
+    if detail.len() > MAX_DETAIL {
+        detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+        detail.push_str(" ...");
+    }
+    detail
 }
 
 /// How many refused files are too many.

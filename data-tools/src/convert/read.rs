@@ -127,22 +127,24 @@ fn no_text(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Every line of a list that is not empty, trimmed.
+/// Calls `each` with every line of a list that is not empty, trimmed.
 ///
 /// # Errors
 /// A file that cannot be read, is no UTF-8, or has a line of over 4 MiB.
-pub fn lines(path: &Path) -> Result<Vec<String>, ConvertError> {
+pub fn lines(path: &Path, each: &mut dyn FnMut(&str)) -> Result<(), ConvertError> {
     let mut text = Text::open(path)?;
-    let (mut all, mut line) = (Vec::new(), Vec::new());
+    let (mut line, mut number) = (Vec::new(), 0);
     while text.line(&mut line)? {
+        number += 1;
         let line = std::str::from_utf8(&line).map_err(|_| ConvertError::Csv {
             path: path.to_owned(),
-            detail: format!("line {}: not UTF-8", all.len() + 1),
+            detail: format!("line {number}: not UTF-8"),
         })?;
-        all.push(line.trim().to_owned());
+        if !line.trim().is_empty() {
+            each(line.trim());
+        }
     }
-    all.retain(|l| !l.is_empty());
-    Ok(all)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -157,6 +159,12 @@ mod tests {
         (dir, path)
     }
 
+    fn all(path: &Path) -> Result<Vec<String>, ConvertError> {
+        let mut all = Vec::new();
+        lines(path, &mut |line| all.push(line.to_owned()))?;
+        Ok(all)
+    }
+
     #[test]
     fn lists_are_the_same_in_every_dress() {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -165,11 +173,11 @@ mod tests {
         let forms: [&[u8]; 4] = [b"a\nb", b"\xef\xbb\xbfa\r\n\r\nb\r\n", b" a \nb\n", &packed];
         for form in forms {
             let (_dir, path) = file(form);
-            assert_eq!(lines(&path).expect("reads"), ["a", "b"]);
+            assert_eq!(all(&path).expect("reads"), ["a", "b"]);
         }
         // A gzip file that is cut is not a shorter list.
         let (_dir, path) = file(&packed[..packed.len() - 6]);
-        assert!(lines(&path).is_err());
+        assert!(all(&path).is_err());
     }
 
     #[test]
@@ -182,7 +190,7 @@ mod tests {
             (b"a\n\xe9\n", "line 2: not UTF-8"),
         ] {
             let (_dir, path) = file(bytes);
-            let error = lines(&path).expect_err(says).to_string();
+            let error = all(&path).expect_err(says).to_string();
             assert!(
                 error.contains(says) && error.contains("list.txt"),
                 "{error}"
@@ -193,7 +201,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_refused() {
         let (_dir, path) = file(&vec![b'x'; MAX_ROW as usize + 1]);
-        let error = lines(&path).expect_err("too long").to_string();
+        let error = all(&path).expect_err("too long").to_string();
         assert!(error.contains("over 4 MiB"), "{error}");
     }
 }

@@ -8,17 +8,20 @@ use super::table::Table;
 use serde_json::Value;
 use std::path::Path;
 
+/// What becomes of a row: its number, from 1, and its cells.
+pub type Take<'a> = dyn FnMut(u64, Cells, &mut Problems) -> Result<(), ConvertError> + 'a;
+
 /// Calls `take` with every row of a table and its number, from 1: a line of CSV or JSON lines, a row of
 /// Parquet. The ending says what the table is: `.jsonl`, `.ndjson` and `.json`, also with `.gz`, are JSON
 /// lines, `.parquet` is Parquet, all else CSV. `check` sees the columns first, where the table names them.
 ///
 /// # Errors
-/// A file that cannot be read; what `check` finds.
+/// A file that cannot be read; those of `check` and `take`.
 pub fn read(
     path: &Path,
     problems: &mut Problems,
     check: &dyn Fn(&[String]) -> Result<(), ConvertError>,
-    take: &mut dyn FnMut(u64, Cells, &mut Problems),
+    take: &mut Take<'_>,
 ) -> Result<(), ConvertError> {
     let name = path.to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -38,7 +41,7 @@ fn read_csv(
     path: &Path,
     problems: &mut Problems,
     check: &dyn Fn(&[String]) -> Result<(), ConvertError>,
-    take: &mut dyn FnMut(u64, Cells, &mut Problems),
+    take: &mut Take<'_>,
 ) -> Result<(), ConvertError> {
     let mut table = Table::open(path)?;
     check(table.header())?;
@@ -48,7 +51,7 @@ fn read_csv(
             .iter()
             .enumerate()
             .map(|(i, name)| (name.clone(), Value::from(row.get(i))));
-        take(row.line, cells.collect(), problems);
+        take(row.line, cells.collect(), problems)?;
     }
     Ok(())
 }
@@ -56,17 +59,18 @@ fn read_csv(
 fn read_json(
     path: &Path,
     problems: &mut Problems,
-    take: &mut dyn FnMut(u64, Cells, &mut Problems),
+    take: &mut Take<'_>,
 ) -> Result<(), ConvertError> {
     let mut file = Text::open(path)?;
     let (mut text, mut line) = (Vec::new(), 0);
     while file.line(&mut text)? {
         line += 1;
+        problems.check_number(path)?;
         if text.trim_ascii().is_empty() {
             continue;
         }
         match serde_json::from_slice(&text) {
-            Ok(row) => take(line, row, problems),
+            Ok(row) => take(line, row, problems)?,
             Err(e) => {
                 let place = format!("{}:{line}", path.display());
                 problems.scan(place, "bad-row", e.to_string());

@@ -5,6 +5,9 @@ use super::problems::Problems;
 use super::read::Text;
 use std::path::{Path, PathBuf};
 
+/// A table of over this many columns is none.
+const MAX_COLUMNS: usize = 10_000;
+
 /// A table, read row by row.
 pub struct Table {
     path: PathBuf,
@@ -37,7 +40,7 @@ impl Table {
     /// Opens a table and reads its header. Rows may be shorter or longer than the header.
     ///
     /// # Errors
-    /// A file that cannot be read, is not UTF-8, or has a row of over 4 MiB.
+    /// A file that cannot be read, is not UTF-8, or has a header of over 4 MiB or 10,000 columns.
     pub fn open(path: &Path) -> Result<Self, ConvertError> {
         let text = Text::open(path)?;
         let behind = u64::from(text.first_line().ends_with(b"\r"));
@@ -46,7 +49,13 @@ impl Table {
             .delimiter(delimiter(text.first_line()))
             .from_reader(text);
         let header = reader.headers().map_err(|e| ConvertError::csv(path, &e))?;
-        let header = header.iter().map(|name| name.trim().to_owned()).collect();
+        let header: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+        if header.len() > MAX_COLUMNS {
+            return Err(ConvertError::Csv {
+                path: path.to_owned(),
+                detail: format!("{} columns: is it a table?", header.len()),
+            });
+        }
         Ok(Self {
             path: path.to_owned(),
             header,
@@ -85,9 +94,10 @@ impl Table {
     /// The next row; `None` at the end. Rows that are not UTF-8 text go to `problems`.
     ///
     /// # Errors
-    /// A file that cannot be read on.
+    /// A file that cannot be read on, or of which too much is refused.
     pub fn row(&mut self, problems: &mut Problems) -> Result<Option<Row>, ConvertError> {
         loop {
+            problems.check_number(&self.path)?;
             let mut cells = csv::StringRecord::new();
             let start = self.reader.position().line();
             self.reader.get_mut().begin_row();

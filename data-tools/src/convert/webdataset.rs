@@ -81,8 +81,7 @@ impl Webdataset {
                 });
             } else {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let lines = read::lines(path)?.into_iter();
-                paths.extend(lines.map(|line| folder.join(line)));
+                read::lines(path, &mut |line| paths.push(folder.join(line)))?;
             }
         }
         if paths.is_empty() {
