@@ -3,6 +3,7 @@
 //! Layers, each knowing only those before it: `image`, `reports` < `convert`, `draw` < `scan` <
 //! `stats`, `dedup`, `audit`, `diff` < `commands`.
 
+pub mod audit;
 pub mod commands;
 pub mod convert;
 pub mod dedup;

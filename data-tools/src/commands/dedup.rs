@@ -68,7 +68,13 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
         jaccard: args.min_jaccard.into(),
     };
     let side = dataset.manifest().side as usize;
-    let found = dedup::find(&records, side, &limits, &mut super::say)?;
+    let found = dedup::find(
+        &records,
+        side,
+        &limits,
+        What::value_variants(),
+        &mut super::say,
+    )?;
     let dir = args.dir.display().to_string();
     let report = Report::new(dir, &records, &found, &args.leaks, args.list)?;
     let mut text = report.text();

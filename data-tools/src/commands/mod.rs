@@ -2,6 +2,7 @@
 //!
 //! To add a command: write `commands/<name>.rs`, add a variant to [`Command`] and a line to [`run`].
 
+mod audit;
 mod convert;
 mod dedup;
 mod merge;
@@ -42,6 +43,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look for what poisoned or careless data look like.
+    Audit(audit::Args),
     /// Convert a data set into shards.
     Convert(Box<convert::Args>),
     /// Find pictures, texts and patients that come more than once.
@@ -141,6 +144,7 @@ fn say(line: &str) {
 pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     let context = Context { json: cli.json };
     match cli.command {
+        Command::Audit(args) => audit::run(&args, &context),
         Command::Convert(args) => convert::run(*args, &context),
         Command::Dedup(args) => dedup::run(&args, &context),
         Command::Merge(args) => merge::run(&args, &context),

@@ -197,7 +197,7 @@ impl Nih14 {
         }
         let mut by_file = BTreeMap::new();
         for (name, path) in lists {
-            read::lines(&path, &mut |file| {
+            read::lines(&path, &mut |_, file| {
                 by_file.insert(file.to_owned(), name.clone());
             })?;
         }

@@ -127,13 +127,13 @@ fn no_text(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Calls `each` with every line of a list that is not empty, trimmed.
+/// Calls `each` with the number, from 1, and the trimmed text of every line of a list that is not empty.
 ///
 /// # Errors
 /// A file that cannot be read, is no UTF-8, or has a line of over 4 MiB.
-pub fn lines(path: &Path, each: &mut dyn FnMut(&str)) -> Result<(), ConvertError> {
+pub fn lines(path: &Path, each: &mut dyn FnMut(u64, &str)) -> Result<(), ConvertError> {
     let mut text = Text::open(path)?;
-    let (mut line, mut number) = (Vec::new(), 0);
+    let (mut line, mut number) = (Vec::new(), 0u64);
     while text.line(&mut line)? {
         number += 1;
         let line = std::str::from_utf8(&line).map_err(|_| ConvertError::Csv {
@@ -141,7 +141,7 @@ pub fn lines(path: &Path, each: &mut dyn FnMut(&str)) -> Result<(), ConvertError
             detail: format!("line {number}: not UTF-8"),
         })?;
         if !line.trim().is_empty() {
-            each(line.trim());
+            each(number, line.trim());
         }
     }
     Ok(())
@@ -161,7 +161,7 @@ mod tests {
 
     fn all(path: &Path) -> Result<Vec<String>, ConvertError> {
         let mut all = Vec::new();
-        lines(path, &mut |line| all.push(line.to_owned()))?;
+        lines(path, &mut |_, line| all.push(line.to_owned()))?;
         Ok(all)
     }
 

@@ -81,7 +81,7 @@ impl Webdataset {
                 });
             } else {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                read::lines(path, &mut |line| paths.push(folder.join(line)))?;
+                read::lines(path, &mut |_, line| paths.push(folder.join(line)))?;
             }
         }
         if paths.is_empty() {

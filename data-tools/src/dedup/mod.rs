@@ -37,7 +37,7 @@ impl Default for Limits {
 }
 
 /// Most differing bits of the gradient hashes of two candidates, of 256.
-const GRADIENT_BITS: u32 = 40;
+const GRADIENT_BITS: u32 = 24;
 /// Candidate pairs compared at most, for each picture or text.
 const PAIRS_EACH: usize = 16;
 
@@ -91,7 +91,7 @@ struct Kept {
     sketch: Option<text::Sketch>,
 }
 
-/// Finds what comes more than once in `records`. `side` is that of the pictures.
+/// Finds what comes more than once in `records`, of the kinds `what`. `side` is that of the pictures.
 ///
 /// # Errors
 /// A damaged record.
@@ -99,18 +99,22 @@ pub fn find(
     records: &Records,
     side: usize,
     limits: &Limits,
+    what: &[What],
     say: &mut dyn FnMut(&str),
 ) -> Result<Found, ShardError> {
     let places = records.places();
     let mut kept = Vec::with_capacity(places.len());
+    let wanted = |kind: What| what.contains(&kind);
     let work = |&at: &At| {
         let (meta, view) = (records.meta(at), records.read(at)?);
-        let shingles = text::shingles(view.text);
+        let pixels = view.image.filter(|_| wanted(What::Pictures));
+        let text = if wanted(What::Texts) { view.text } else { "" };
+        let shingles = text::shingles(text);
         Ok(Kept {
             at,
             patient: meta.patient,
             crc: meta.image_crc,
-            picture: view.image.map(|pixels| Fingerprint::of(pixels, side)),
+            picture: pixels.map(|pixels| Fingerprint::of(pixels, side)),
             text_hash: meta.text_hash,
             sketch: (!shingles.is_empty()).then(|| text::sketch(&shingles)),
         })
@@ -124,7 +128,10 @@ pub fn find(
         side,
         kept: &kept,
     };
-    let mut groups = finder.patients();
+    let mut groups = Vec::new();
+    if wanted(What::Patients) {
+        groups.extend(finder.patients());
+    }
     let (pictures, passed_pictures) = finder.pictures(limits, say)?;
     let (texts, passed_texts) = finder.texts(limits, say)?;
     groups.extend(pictures);

@@ -7,6 +7,7 @@ use cxr_engine::synth::{LABELS, study, vocabulary};
 use cxr_engine::text::WordPiece;
 use serde_json::Value;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Side of the pictures.
 pub const SIDE: usize = 64;
@@ -26,7 +27,13 @@ pub struct Row {
 }
 
 /// Studies of as many patients, every fifth in `val`, of the sources `a` and `b` in turn.
-pub fn rows(count: u64) -> Vec<Row> {
+pub fn rows(count: usize) -> Vec<Row> {
+    // Drawn once for all tests.
+    static ALL: LazyLock<Vec<Row>> = LazyLock::new(|| draw(2400));
+    ALL[..count].to_vec()
+}
+
+fn draw(count: u64) -> Vec<Row> {
     let row = |i: u64| {
         let made = study(7, i, SIDE);
         Row {

@@ -1,6 +1,7 @@
 //! `cxr-data dedup`, `audit`, `diff`, `split` and the lists they write, on data sets made here with faults
 //! put into them.
 
+mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod dedup;

@@ -261,21 +261,19 @@ impl Tables {
 
     /// A list of paths, one a line: `files/p10/p10000032/s50414267/<dicom id>.jpg`.
     fn read_list(&mut self, path: &Path, problems: &mut Problems) -> Result<(), ConvertError> {
-        for (line, text) in (1u64..).zip(read::lines(path)?) {
+        read::lines(path, &mut |line, text| {
             let mut parts = text.rsplit('/');
             let file = parts.next().and_then(|f| f.split('.').next());
             let file = file.filter(|dicom| !dicom.is_empty());
             let mut id = |first| parts.next().and_then(|p| number(p.strip_prefix(first)?));
             let (study, subject) = (id('s'), id('p'));
             let (Some(dicom), Some(study), Some(subject)) = (file, study, subject) else {
-                problems.note("line of a list that names no picture");
-                continue;
+                return problems.note("line of a list that names no picture");
             };
             if let Err((reason, detail)) = self.entry(dicom, subject, study) {
                 problems.scan(format!("{}:{line}", path.display()), reason, detail);
             }
-        }
-        Ok(())
+        })
     }
 
     /// A table of labels; its rows stand over those that are known already.
