@@ -27,10 +27,16 @@ pub(super) struct Tables {
     pub restart: u16,
 }
 
+/// Bits of the codes that come most often.
+const SHORT: u32 = 10;
+
 /// Huffman codes, looked up by the next 16 bits.
 pub(super) struct HuffmanTable {
     /// Code length (0: no such code) and symbol.
     entries: Vec<(u8, u8)>,
+    /// The same by the next [`SHORT`] bits, for codes that are no longer: small enough to stay in the
+    /// nearest cache.
+    short: Vec<(u8, u8)>,
 }
 
 impl HuffmanTable {
@@ -47,7 +53,14 @@ impl HuffmanTable {
             }
         }
         entries.resize(1 << 16, (0, 0));
-        Ok(Self { entries })
+        let firsts = entries.iter().step_by(1 << (16 - SHORT));
+        let short = firsts
+            .map(|&(length, symbol)| match u32::from(length) <= SHORT {
+                true => (length, symbol),
+                false => (0, 0),
+            })
+            .collect();
+        Ok(Self { entries, short })
     }
 }
 
@@ -147,7 +160,20 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// To at least 49 bits.
     fn fill(&mut self) {
+        // As many bytes at once as have room, if none of the next eight may be a marker.
+        if let Some(next) = self.data.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let next = u64::from_be_bytes(*next);
+            // A byte of ones in `next` is one of zeros in its complement.
+            let ones = (!next).wrapping_sub(0x0101_0101_0101_0101) & next & 0x8080_8080_8080_8080;
+            let bytes = (56 - self.have) / 8;
+            if ones == 0 && bytes > 0 {
+                self.window = self.window << (8 * bytes) | next >> (64 - 8 * bytes);
+                self.have += 8 * bytes;
+                self.at += bytes as usize;
+            }
+        }
         while self.have <= 48 {
             let byte = match self.data.get(self.at) {
                 Some(0xff) if self.data.get(self.at + 1) == Some(&0) => {
@@ -170,9 +196,15 @@ impl<'a> Bits<'a> {
     }
 
     pub(super) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8, ImageError> {
-        self.fill();
+        // Enough for a code and the at most 16 bits that follow it.
+        if self.have < 32 {
+            self.fill();
+        }
         let next = (self.window >> (self.have - 16)) as u16;
-        let (length, symbol) = table.entries[usize::from(next)];
+        let (length, symbol) = match table.short[usize::from(next >> (16 - SHORT))] {
+            (0, _) => table.entries[usize::from(next)],
+            found => found,
+        };
         if length == 0 {
             return Err(corrupt("a code that no Huffman table has"));
         }
@@ -180,14 +212,14 @@ impl<'a> Bits<'a> {
         Ok(symbol)
     }
 
-    /// The next bits, at most 16, as a number.
+    /// The next bits, at most 16, as a number; after a symbol.
     pub(super) fn take(&mut self, bits: u32) -> u32 {
         self.skip(bits);
         (self.window >> self.have) as u32 & ((1 << bits) - 1)
     }
 
+    /// At most 16 bits, after a symbol.
     fn skip(&mut self, bits: u32) {
-        self.fill();
         self.have -= bits;
     }
 
