@@ -71,3 +71,35 @@ fn a_model_without_contrast_is_refused() {
     let missing = retrieve(&bench, "no-run", &[]);
     assert_eq!(missing.code, Some(2), "{}", missing.stderr);
 }
+
+/// The records of `data.exclude` are in no batch, no validation, no gallery; another list is another data set.
+#[test]
+fn records_that_are_left_out_stay_out() {
+    let bench = Bench::new();
+    let list = bench.path("list").display().to_string();
+    // Pairs of both splits, in whose order every fifth record is none.
+    std::fs::write(&list, "# two pairs\ntrain-0\tbad\nval-1\n").expect("a list");
+    let exclude = format!("data.exclude={list:?}");
+    let arguments = ["--set", &exclude, "--set", "loss.itc=1", "--steps", "4"];
+    let ran = bench.train("run", &arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let line = ": 1 of split train, 1 of split val";
+    assert!(ran.stderr.contains(line), "{}", ran.stderr);
+
+    let gallery = |more: &[&str]| {
+        let ran = retrieve(&bench, "run", more);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let json: Value = serde_json::from_str(&ran.stdout).expect("one JSON object");
+        json["retrieval"]["gallery"].as_u64().expect("a count")
+    };
+    let data = bench.path("data").display().to_string();
+    let whole = gallery(&["--data", &data]);
+    assert_eq!(gallery(&[]), whole - 1);
+    assert_eq!(gallery(&["--data", &data, "--exclude", &list]), whole - 1);
+
+    std::fs::write(&list, "val-1\n").expect("another list");
+    let more = [&arguments[..], &["--resume", "auto"]].concat();
+    let ran = bench.train("run", &more);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("data.exclude"), "{}", ran.stderr);
+}

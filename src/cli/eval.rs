@@ -33,6 +33,9 @@ struct RetrieveArgs {
     /// Data set [default: the one that the model was trained on].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// List of records to leave out [default: that of training, where --data does not name another data set].
+    #[arg(long, value_name = "FILE")]
+    exclude: Option<PathBuf>,
     /// Split whose pairs are the gallery.
     #[arg(long, value_name = "NAME", default_value = "val")]
     split: String,
@@ -50,8 +53,13 @@ struct RetrieveArgs {
 pub fn run(args: Args, _: &Context) -> Result<Outcome, Error> {
     let What::Retrieve(args) = args.what;
     let device = args.device.open(args.threads)?;
-    let (mut loaded, source) =
-        Loaded::to_embed(&args.checkpoint, args.data.as_deref(), &args.split, device)?;
+    let (mut loaded, source) = Loaded::to_embed(
+        &args.checkpoint,
+        args.data.as_deref(),
+        args.exclude.as_deref(),
+        &args.split,
+        device,
+    )?;
     let records = Arc::clone(&source.train);
     let pairs = Embedded::new(&mut loaded, &source, &records)?;
     let (width, path) = (loaded.config.model.shape.width, &loaded.config.data.path);

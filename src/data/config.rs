@@ -54,6 +54,8 @@ pub struct DataConfig {
     pub train_split: String,
     /// Split to validate on; must not share a patient with the training split.
     pub val_split: String,
+    /// File with the ids of records that are left out, one a line (`#` and what follows a tab: comments); empty: none.
+    pub exclude: String,
     /// Relative weight of each source by name; a source not named has weight 1. A weight w makes an
     /// epoch hold `w` times the source's samples (whole copies, then a drawn part); 0 leaves it out.
     pub source_weights: BTreeMap<String, f64>,
@@ -81,6 +83,7 @@ impl Default for DataConfig {
             path: String::new(),
             train_split: "train".into(),
             val_split: "val".into(),
+            exclude: String::new(),
             source_weights: BTreeMap::new(),
             couplings: Vec::new(),
             coupled_attention: Attention::Split,

@@ -16,6 +16,10 @@ pub trait Records: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Records of the split that are left out and not numbered.
+    fn excluded(&self) -> usize {
+        0
+    }
     /// Index entry of record `i < len`; its source is below the number of sources.
     fn meta(&self, i: usize) -> RecordMeta;
     /// Record `i < len`, its checksum compared; the error says what is wrong with it.

@@ -25,6 +25,14 @@ pub enum DataError {
         /// The known names, listed.
         known: String,
     },
+    /// The list of records to leave out cannot be read.
+    #[error("data.exclude: {}: {detail}\nhint: it is a text file with one record id a line", path.display())]
+    Exclude {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
     /// A coupling draws from texts that are not there.
     #[error(
         "data.couplings: no record of source `{name}` has a text in this split\nhint: name a source with texts, or drop the coupling"
@@ -165,6 +173,7 @@ impl DataError {
     pub fn exit_code(&self) -> u8 {
         match self {
             DataError::Config { .. }
+            | DataError::Exclude { .. }
             | DataError::UnknownSource { .. }
             | DataError::NoTexts { .. }
             | DataError::Mismatch { .. }

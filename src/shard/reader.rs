@@ -124,6 +124,16 @@ impl ShardReader {
         RecordMeta::from(&self.index()[i])
     }
 
+    /// Id of record `i`, without the rest of it and so without its checksum; `None` where there is no such
+    /// record or its id is no UTF-8.
+    pub fn id(&self, i: usize) -> Option<&str> {
+        let entry = self.index().get(i)?;
+        let extent = self.widths.extent(entry);
+        let at = |offset: u64| usize::try_from(entry.offset.checked_add(offset)?).ok();
+        let bytes = self.map.get(at(extent.labels)?..at(extent.id)?)?;
+        std::str::from_utf8(bytes).ok()
+    }
+
     /// Tells the system that record `i` is read soon, so that it comes from the disk in one piece.
     pub fn will_need(&self, i: usize) {
         #[cfg(unix)]

@@ -30,12 +30,14 @@ impl Loaded {
 
     /// As [`Loaded::open`], to embed images and texts of `split` apart from each other with nothing masked: a
     /// loss of weight 0 masks nothing, and only contrast pools. `data` is the data set, by default the one that
-    /// the model was trained on; the split is the source's training split.
+    /// the model was trained on, without the records that training left out; another one comes without those of
+    /// `exclude`. The split is the source's training split.
     ///
     /// Errors: weights that were trained without contrast.
     pub fn to_embed(
         path: &Path,
         data: Option<&Path>,
+        exclude: Option<&Path>,
         split: &str,
         device: Box<dyn Backend>,
     ) -> Result<(Self, Source), Error> {
@@ -43,6 +45,10 @@ impl Loaded {
         let mut config = config_of(&file)?;
         if let Some(data) = data {
             config.data.path = data.to_string_lossy().into_owned();
+            config.data.exclude.clear();
+        }
+        if let Some(exclude) = exclude {
+            config.data.exclude = exclude.to_string_lossy().into_owned();
         }
         split.clone_into(&mut config.data.train_split);
         let source = Source::open(&config)?;

@@ -108,6 +108,16 @@ pub(super) fn prepare(
         source.train.split(),
         corpus.len()
     ));
+    if !config.data.exclude.is_empty() {
+        let val = source.val.as_deref().map_or(0, |v| v.excluded());
+        progress.say(&format!(
+            "left out by data.exclude = {}: {} of split {}, {val} of split {}",
+            config.data.exclude,
+            source.train.excluded(),
+            source.train.split(),
+            config.data.val_split
+        ));
+    }
     let mut validator = None;
     if let (Some(val), true) = (&source.val, train.val_every > 0) {
         check_patients(&*source.train, &**val)?;

@@ -51,8 +51,10 @@ pub fn find(run: &Path, resume: &Resume) -> Result<Option<Checkpoint>, Error> {
 /// Keys that may change from one part of a run to the next: they do not decide what was learned so
 /// far, in which order, or what the numbers in the checkpoint mean.
 fn may_change(key: &str) -> bool {
-    const FREE: [&str; 6] = [
+    const FREE: [&str; 7] = [
         "data.path",
+        // Its content is part of the data set's identity.
+        "data.exclude",
         "data.val_split",
         "data.on_bad_record",
         "data.max_bad_share",
@@ -96,7 +98,7 @@ pub fn check(
     }
     if state.dataset != source.fingerprint {
         run.push(format!(
-            "data set: {} in the checkpoint, {} now (its dataset.json differs)",
+            "data set: {} in the checkpoint, {} now (its dataset.json or the list data.exclude differs)",
             state.dataset, source.fingerprint
         ));
     }

@@ -1,7 +1,7 @@
 //! What a run reads: the splits of a data set, its vocabulary and its pixel statistics.
 
 use crate::config::{Config, ConfigError};
-use crate::data::{Records, TextSpec};
+use crate::data::{Exclusion, Records, TextSpec};
 use crate::error::Error;
 use crate::fsio;
 use crate::model::Pixels;
@@ -22,7 +22,8 @@ pub struct Source {
     pub tokenizer: String,
     /// Normalisation of the pixels.
     pub pixels: Pixels,
-    /// Identity of the data set: two that differ in anything have different ones.
+    /// Identity of the data set and of the list of records left out: two that differ in anything have
+    /// different ones.
     pub fingerprint: String,
 }
 
@@ -40,15 +41,30 @@ impl Source {
         let dir = Path::new(&config.data.path);
         let dataset = Dataset::open(dir)?;
         let manifest = dataset.manifest();
+        let exclusion = match config.data.exclude.as_str() {
+            "" => None,
+            file => Some(Exclusion::load(Path::new(file))?),
+        };
+        let split = |name: &str| -> Result<Arc<dyn Records>, Error> {
+            let split = dataset.split(name)?;
+            Ok(match &exclusion {
+                Some(exclusion) => exclusion.apply(split),
+                None => Arc::new(split),
+            })
+        };
         let (train, val) = (&config.data.train_split, &config.data.val_split);
         let val = match manifest.splits.contains_key(val) {
-            true => Some(Arc::new(dataset.split(val)?) as Arc<dyn Records>),
+            true => Some(split(val)?),
             false => None,
         };
         // The manifest holds the checksum of every shard, so its own one stands for all of them.
         let sum = crc32c::crc32c(&fsio::read(&dir.join(MANIFEST_FILE))?);
+        let fingerprint = match &exclusion {
+            Some(exclusion) => format!("{sum:08x}-{:08x}", exclusion.checksum()),
+            None => format!("{sum:08x}"),
+        };
         Ok(Self {
-            train: Arc::new(dataset.split(train)?),
+            train: split(train)?,
             val,
             text: dataset.tokenizer().into(),
             tokenizer: manifest.tokenizer.hash.clone(),
@@ -56,7 +72,7 @@ impl Source {
                 mean: manifest.mean as f32,
                 std: manifest.std as f32,
             },
-            fingerprint: format!("{sum:08x}"),
+            fingerprint,
         })
     }
 }

@@ -109,3 +109,46 @@ fn flipped_bits_follow_the_policy() {
         }
     }
 }
+
+#[test]
+fn excluded_records_are_in_no_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = memory(30);
+    write(folder.path(), &memory);
+    let list = folder.path().join("list");
+    // A pair, an image, a text that couplings draw from, and an id that is not there.
+    let out = ["record 4", "record 41", "record 82"];
+    std::fs::write(
+        &list,
+        format!("# bad\n{}\twhy\nrecord 9999\n", out.join("\n")),
+    )
+    .unwrap();
+    let exclusion = Exclusion::load(&list).unwrap();
+    let recipe = recipe(|data, _, _| {
+        data.workers = 2;
+        data.couplings = vec![Coupling {
+            images: "bare".into(),
+            texts: "reports".into(),
+            share: 1.0,
+        }];
+    });
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let records = exclusion.apply(dataset.split("train").unwrap());
+    assert_eq!((records.len(), records.excluded()), (117, 3));
+    let corpus = Arc::new(Corpus::new(Arc::clone(&records), &recipe.data, true).unwrap());
+    let mut recipe = recipe.clone();
+    recipe.text = TextSpec::from(dataset.tokenizer());
+    let mut loader = Loader::new(corpus, recipe, LoaderOptions::default()).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut batch = loader.next().unwrap().unwrap();
+    while batch.epoch < 4 {
+        for sample in &batch.samples {
+            for i in [sample.record, sample.text_record] {
+                seen.insert(records.record(i as usize).unwrap().id.to_owned());
+            }
+        }
+        batch = loader.next().unwrap().unwrap();
+    }
+    assert_eq!(seen.len(), 117);
+    assert!(out.iter().all(|id| !seen.contains(*id)));
+}
