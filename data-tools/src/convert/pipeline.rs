@@ -82,6 +82,9 @@ pub fn convert(
     say: &mut dyn FnMut(&str),
 ) -> Result<Summary, ConvertError> {
     let mut problems = Problems::default();
+    if options.dry_run {
+        problems.show_paths();
+    }
     let items = source.scan(name, &mut problems)?;
     let seen = items.len() as u64 + problems.list().len() as u64;
     let planning = PlanOptions {
@@ -100,6 +103,8 @@ pub fn convert(
         if !options.dry_run && write_errors_alone(out, &problems)? {
             let path = out.join(ERRORS_FILE);
             hint = format!("{hint}; {} has every reason", path.display());
+        } else {
+            problems.show_paths();
         }
         return Err(ConvertError::NotFound {
             what: format!(

@@ -33,6 +33,8 @@ pub struct Problems {
     notes: BTreeMap<&'static str, u64>,
     /// Lines for people.
     remarks: Vec<String>,
+    /// See [`Problems::show_paths`].
+    paths: bool,
 }
 
 impl Problems {
@@ -103,17 +105,23 @@ impl Problems {
         text
     }
 
+    /// The table names paths, where no `errors.jsonl` is written that could name them. Else it does not:
+    /// a path may hold an id, and logs travel further than data sets.
+    pub fn show_paths(&mut self) {
+        self.paths = true;
+    }
+
     /// The commonest reasons, as a table for people; empty if there is nothing to tell.
     pub fn table(&self) -> String {
-        let mut counts: BTreeMap<(&str, &str), (u64, &str)> = BTreeMap::new();
-        for p in &self.list {
+        let mut counts: BTreeMap<(&str, &str), (u64, usize, &str)> = BTreeMap::new();
+        for (line, p) in (1..).zip(&self.list) {
             let entry = counts
                 .entry((p.stage, p.reason))
-                .or_insert((0, p.path.as_str()));
+                .or_insert((0, line, p.path.as_str()));
             entry.0 += 1;
         }
         let mut rows: Vec<_> = counts.into_iter().collect();
-        rows.sort_by_key(|&(key, (count, _))| (std::cmp::Reverse(count), key));
+        rows.sort_by_key(|&(key, (count, ..))| (std::cmp::Reverse(count), key));
         let mut text = String::new();
         if !rows.is_empty() {
             let _ = writeln!(
@@ -122,8 +130,12 @@ impl Problems {
                 "refused", "stage", "reason"
             );
         }
-        for ((stage, reason), (count, first)) in rows.into_iter().take(12) {
-            let _ = writeln!(text, "{count:>8}  {stage:<7} {reason:<20} {first}");
+        for ((stage, reason), (count, line, path)) in rows.into_iter().take(12) {
+            let _ = write!(text, "{count:>8}  {stage:<7} {reason:<20} ");
+            let _ = match self.paths {
+                true => writeln!(text, "{path}"),
+                false => writeln!(text, "errors.jsonl:{line}"),
+            };
         }
         for (code, count) in &self.notes {
             let _ = writeln!(text, "{count:>8}  passed over: {code}");
@@ -205,11 +217,14 @@ mod tests {
             serde_json::from_str(text.lines().next().unwrap_or("")).expect("JSON");
         assert_eq!(first["stage"], "scan");
         assert_eq!(first["detail"], "has \"quotes\"\nand lines");
+        let table = problems.table();
         assert!(
-            problems
-                .table()
-                .contains("       2  scan    bad-row              t.csv:3")
+            table.contains("       2  scan    bad-row              errors.jsonl:1\n"),
+            "{table}"
         );
+        assert!(!table.contains("t.csv"));
+        problems.show_paths();
+        assert!(problems.table().contains(" t.csv:3\n"));
     }
 
     #[test]

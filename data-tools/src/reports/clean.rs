@@ -188,6 +188,10 @@ pub fn sentences(text: &str) -> Vec<&str> {
     let mut start = skip(0);
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
+        // White space that was passed over with the sentence before it.
+        if at < start {
+            continue;
+        }
         let after = at + c.len_utf8();
         let ends = match c {
             '。' | '！' | '？' | '।' | '؟' => true,

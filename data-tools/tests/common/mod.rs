@@ -102,7 +102,8 @@ pub fn ramp(side: usize) -> Vec<u8> {
         .collect()
 }
 
-fn png(side: usize) -> Vec<u8> {
+/// The ramp as a PNG file.
+pub fn png(side: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, side as u32, side as u32);
     encoder.set_color(png::ColorType::Grayscale);
