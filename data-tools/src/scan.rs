@@ -60,6 +60,12 @@ impl Records {
         self.of(at).meta(at.record as usize)
     }
 
+    /// Id of a record, without its checksum; `None` for a damaged one.
+    pub fn id(&self, at: At) -> Option<&str> {
+        let (shard, local) = self.of(at).locate(at.record as usize);
+        shard.id(local)
+    }
+
     /// A record, its checksum compared.
     ///
     /// # Errors

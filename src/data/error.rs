@@ -26,7 +26,7 @@ pub enum DataError {
         known: String,
     },
     /// The list of records to leave out cannot be read.
-    #[error("data.exclude: {}: {detail}\nhint: it is a text file with one record id a line", path.display())]
+    #[error("list of records {}: {detail}\nhint: it is a text file with one record id a line", path.display())]
     Exclude {
         /// The file.
         path: PathBuf,

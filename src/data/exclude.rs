@@ -53,6 +53,11 @@ impl Exclusion {
         self.ids.len()
     }
 
+    /// The ids, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().map(|id| &**id)
+    }
+
     /// Whether none is listed.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
@@ -149,7 +154,7 @@ mod tests {
                 std::fs::write(&path, bytes).unwrap();
             }
             let message = Exclusion::load(&path).unwrap_err().to_string();
-            assert!(message.contains("data.exclude"), "{message}");
+            assert!(message.contains(&path.display().to_string()), "{message}");
             assert!(message.contains("hint: "), "{message}");
         }
     }

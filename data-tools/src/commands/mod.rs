@@ -5,17 +5,21 @@
 mod audit;
 mod convert;
 mod dedup;
+mod diff;
 mod merge;
 mod preview;
 mod show;
+mod split;
 mod stats;
 mod synth;
 mod tokenizer;
 mod verify;
 
 use crate::convert::ConvertError;
+use crate::deal::DealError;
 use crate::quarantine::QuarantineError;
 use clap::{Parser, Subcommand};
+use cxr_engine::data::DataError;
 use cxr_engine::error;
 use cxr_engine::fsio::FsError;
 use cxr_engine::report::PictureError;
@@ -49,12 +53,16 @@ pub enum Command {
     Convert(Box<convert::Args>),
     /// Find pictures, texts and patients that come more than once.
     Dedup(dedup::Args),
+    /// Compare two data sets, record by record.
+    Diff(diff::Args),
     /// Join data sets into one, with one vocabulary.
     Merge(merge::Args),
     /// Draw some records with captions on one picture.
     Preview(preview::Args),
     /// Write the picture of one record to a file, and the rest of it as JSON to stdout.
     Show(show::Args),
+    /// Deal the records of a data set to splits anew, with a proof.
+    Split(split::Args),
     /// Count what a data set holds.
     Stats(stats::Args),
     /// Make a synthetic data set.
@@ -114,6 +122,12 @@ pub enum Failure {
     /// A list of records to leave out.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
+    /// A list of record ids.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Records that cannot be dealt to splits.
+    #[error(transparent)]
+    Deal(#[from] DealError),
     /// A conversion.
     #[error(transparent)]
     Convert(#[from] ConvertError),
@@ -129,6 +143,9 @@ impl Failure {
             Failure::Picture(_) => error::FAILURE,
             Failure::Text(_) | Failure::BadData { .. } => error::BAD_DATA,
             Failure::Convert(e) => e.exit_code(),
+            Failure::Data(e) => e.exit_code(),
+            Failure::Deal(DealError::Shard(e)) => e.exit_code(),
+            Failure::Deal(_) => error::USAGE,
             Failure::Quarantine(QuarantineError::Id { .. }) => error::BAD_DATA,
             Failure::Quarantine(QuarantineError::Fs(e)) => e.exit_code(),
         }
@@ -147,9 +164,11 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Audit(args) => audit::run(&args, &context),
         Command::Convert(args) => convert::run(*args, &context),
         Command::Dedup(args) => dedup::run(&args, &context),
+        Command::Diff(args) => diff::run(&args, &context),
         Command::Merge(args) => merge::run(&args, &context),
         Command::Preview(args) => preview::run(&args, &context),
         Command::Show(args) => show::run(&args, &context),
+        Command::Split(args) => split::run(&args, &context),
         Command::Stats(args) => stats::run(&args, &context),
         Command::Synth(args) => synth::run(&args, &context),
         Command::Tokenizer(args) => tokenizer::run(args, &context),

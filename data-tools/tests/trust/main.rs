@@ -5,4 +5,6 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod dedup;
+mod diff;
 mod made;
+mod split;
