@@ -12,6 +12,7 @@ use cxr_data::convert::nih14::{Labellers, Nih14};
 use cxr_data::convert::openi::Openi;
 use cxr_data::convert::padchest::Padchest;
 use cxr_data::convert::problems::Problems;
+use cxr_data::convert::r2gen::R2gen;
 use cxr_data::convert::source::{Item, Source};
 use cxr_data::convert::webdataset::Webdataset;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -100,6 +101,8 @@ const XML: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <eCitation><uId id="CXR7"/><AbstractText Label="FINDINGS">Heart &lt; normal. </AbstractText>
 <AbstractText Label="IMPRESSION">No acute disease.</AbstractText><MeSH><major>Cardiomegaly/mild</major></MeSH>
 <parentImage id="CXR7_7_IM-0001-1001"/></eCitation>"#;
+const R2GEN: &str = r#"{"train": [{"id": "CXR2_IM-0942", "report": "Clear.", "image_path": ["a/0.png", "a/1.png"]}],
+    "val": [{"id": 3, "study_id": 5, "subject_id": 1, "report": "No edema."}]}"#;
 const STUDIES: &str = "study,text,labels,split\n1,Clear lungs.,Edema=0,valid\n9,No picture.,,\n";
 
 fn cases() -> Vec<Case> {
@@ -164,6 +167,12 @@ fn cases() -> Vec<Case> {
             Box::new(Openi {
                 reports: root,
                 ..Openi::default()
+            })
+        }),
+        case(&[("annotation.json", R2GEN)], &[], |root| {
+            Box::new(R2gen {
+                annotation: root.join("annotation.json"),
+                ..R2gen::default()
             })
         }),
         case(&[("t.csv", STUDIES)], &[], |root| {

@@ -12,6 +12,7 @@ use crate::convert::padchest::Padchest;
 use crate::convert::pipeline::{Options, convert};
 use crate::convert::plan::{LabelPolicy, Uncertain, Unmentioned, Views, Vocabulary};
 use crate::convert::problems::MaxErrors;
+use crate::convert::r2gen::R2gen;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
 use crate::convert::webdataset::Webdataset;
@@ -46,6 +47,8 @@ enum SourceArgs {
     Openi(With<Openi>),
     /// PadChest (Alicante): pictures with labels and stemmed Spanish reports
     Padchest(With<Padchest>),
+    /// annotation.json of R2Gen and its followers, for OpenI (iu_xray) and MIMIC-CXR
+    R2gen(With<R2gen>),
     /// Tar shards of the webdataset library: png or jpg with txt, json or cls, read in place
     Webdataset(With<Webdataset>),
 }
@@ -176,6 +179,7 @@ pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
         SourceArgs::Nih14(with) => start(&with.source, with.common),
         SourceArgs::Openi(with) => start(&with.source, with.common),
         SourceArgs::Padchest(with) => start(&with.source, with.common),
+        SourceArgs::R2gen(with) => start(&with.source, with.common),
         SourceArgs::Webdataset(with) => start(&with.source, with.common),
     }
 }

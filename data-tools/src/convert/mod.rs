@@ -26,6 +26,7 @@ mod parquet;
 pub mod pipeline;
 pub mod plan;
 pub mod problems;
+pub mod r2gen;
 mod read;
 mod rows;
 pub mod source;
