@@ -5,8 +5,10 @@
 
 // Most warps of a block.
 constexpr int WARPS = 8;
-// Warps of a block of forward: each block reads the weights, so that few large ones read less.
-constexpr int FORWARD_WARPS = 16;
+// Most warps of a block of forward: each block reads the weights, so that few large ones read less.
+constexpr int FORWARD_WARPS = 32;
+// Warps of a block of forward that reads the weights row by row.
+constexpr int LONG_WARPS = 16;
 // Vectors of a lane that stay in registers.
 constexpr int HELD = 4;
 
@@ -104,16 +106,16 @@ __device__ inline void forward(const LayernormForward& a, const float* w, const 
 
 // Computes:      y = (x - mean) * rstd * w + b; stats = mean, rstd of each row
 // Shapes:        x, y: [rows, c] bf16; w, b: [c] f32; stats: [rows, 2] f32
-// Grid, Block:   any number of blocks of 16 warps; warp i takes rows i, i + warps, ...
+// Grid, Block:   any number of blocks of 16 or 32 warps; warp i takes rows i, i + warps, ...
 // Shared memory: 2 * 256 * ceil(c / 256) floats: w and b
 // Alignment:     16-byte accesses where c is a multiple of 8, else single elements
 // Aliasing:      none
 // Writes:        y, stats
 // Deterministic: yes
 // Called by:     ops::layernorm::cuda::forward
-extern "C" __global__ void __launch_bounds__(FORWARD_WARPS * 32, 2) layernorm_fwd_bf16(const LayernormForward a) {
+extern "C" __global__ void __launch_bounds__(FORWARD_WARPS * 32) layernorm_fwd_bf16(const LayernormForward a) {
     extern __shared__ float4 shared[];
-    if (blockIdx.x * FORWARD_WARPS >= rows_now(a.run, a.rows)) return;
+    if (blockIdx.x * (blockDim.x >> 5) >= rows_now(a.run, a.rows)) return;
     float *w = reinterpret_cast<float*>(shared), *b = w + (a.c + SPAN - 1) / SPAN * SPAN;
     stage(w, a.w, a.c);
     stage(b, a.b, a.c);
@@ -121,8 +123,8 @@ extern "C" __global__ void __launch_bounds__(FORWARD_WARPS * 32, 2) layernorm_fw
     forward<true>(a, w, b);
 }
 
-// As layernorm_fwd_bf16, without shared memory: for rows that it does not hold.
-extern "C" __global__ void __launch_bounds__(FORWARD_WARPS * 32) layernorm_fwd_long_bf16(const LayernormForward a) {
+// As layernorm_fwd_bf16, without shared memory, in blocks of 16 warps: for rows that it does not hold.
+extern "C" __global__ void __launch_bounds__(LONG_WARPS * 32) layernorm_fwd_long_bf16(const LayernormForward a) {
     forward<false>(a, a.w, a.b);
 }
 

@@ -7,13 +7,13 @@ use half::bf16;
 /// Most warps of a block; each takes a row at a time.
 const WARPS: usize = 8;
 
-/// Warps of a block of forward.
+/// Warps of a block of forward; of twice as many where there are rows enough.
 const FORWARD_WARPS: usize = 16;
 
 /// Columns of a warp at a time, and floats of its sums of them.
 const SPAN: usize = 256;
 
-/// Blocks a multiprocessor of forward, which reads the weights once a block.
+/// Blocks a multiprocessor of forward, or half as many of twice the warps.
 const FORWARD_BLOCKS: usize = 2;
 
 /// Blocks a multiprocessor that backward works with: enough to hide memory, few enough that their partial sums
@@ -58,17 +58,31 @@ fn staged(c: usize) -> usize {
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
 fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
-    let blocks = cap
-        .div_ceil(FORWARD_WARPS)
-        .min(FORWARD_BLOCKS * gpu.multiprocessors as usize);
-    let (grid, block) = ([blocks as u32, 1, 1], 32 * FORWARD_WARPS as u32);
     let shared = 2 * staged(args.c as usize);
-    if shared <= gpu.shared_most() as usize {
+    let held = shared <= gpu.shared_most() as usize;
+    let (warps, blocks) = forward_size(gpu.multiprocessors, cap, held);
+    let (grid, block) = ([blocks as u32, 1, 1], 32 * warps as u32);
+    if held {
         let kernel = kernel("layernorm_fwd_bf16");
         gpu.launch(&kernel, grid, block, shared as u32, args)
     } else {
         gpu.launch(&kernel("layernorm_fwd_long_bf16"), grid, block, 0, args)
     }
+}
+
+/// Warps of a block of forward, and blocks; `held` says that shared memory holds the weights, which each block reads.
+fn forward_size(multiprocessors: u32, cap: usize, held: bool) -> (usize, usize) {
+    // With a row more than one block has for each multiprocessor, some have two blocks: then these may as well be one,
+    // and read the weights once. Fewer rows are spread over all multiprocessors.
+    let spread = FORWARD_WARPS * multiprocessors as usize;
+    let join = if held && cap > spread {
+        FORWARD_BLOCKS
+    } else {
+        1
+    };
+    let warps = join * FORWARD_WARPS;
+    let most = FORWARD_BLOCKS / join * multiprocessors as usize;
+    (warps, cap.div_ceil(warps).min(most))
 }
 
 /// Arguments of [`backward`]; `partial` lies in the workspace.

@@ -10,7 +10,7 @@ use half::bf16;
 /// Most threads of a block.
 const THREADS: usize = 128;
 
-/// Most patches that a block takes at a time.
+/// Most patches that a group of threads takes at a time.
 const MOST_RUN: usize = 4;
 
 /// Threads a multiprocessor that keep its memory busy.
@@ -47,6 +47,8 @@ struct Args {
     factor: f32,
     loss: u32,
     norm: u32,
+    group: u32,
+    groups: u32,
     run_length: u32,
     pred: Ptr<bf16>,
     images: Ptr<u8>,
@@ -72,7 +74,9 @@ fn args(shape: Shape, at: &Inputs) -> Args {
             Loss::SmoothL1 => 2,
         },
         norm: u32::from(shape.target == Target::PatchNorm),
-        run_length: 1,
+        group: 0,
+        groups: 0,
+        run_length: 0,
         pred: at.pred,
         images: at.images,
         img: at.img,
@@ -88,17 +92,33 @@ fn eights(shape: Shape) -> bool {
     shape.side.is_multiple_of(8) && shape.patch.is_multiple_of(8)
 }
 
-/// Threads of a block, which does a patch at a time, blocks, and patches of a run.
-fn launch_size(multiprocessors: u32, cap: usize, shape: Shape) -> (usize, usize, usize) {
+/// How patches are shared out.
+struct Layout {
+    /// Threads that take a patch together.
+    group: usize,
+    /// So many of these have patches.
+    groups: usize,
+    /// Neighbouring patches that a group takes at a time.
+    run: usize,
+    /// Threads of a block.
+    block: usize,
+}
+
+fn layout(multiprocessors: u32, cap: usize, shape: Shape) -> Layout {
     let pieces = shape.pixels() / if eights(shape) { 8 } else { 1 };
-    let threads = pieces.next_power_of_two().clamp(32, THREADS);
-    // Longer runs save lookups and partial sums, where enough blocks are left to hide the memory's latency.
-    let busy = BUSY / threads * multiprocessors as usize;
+    let group = pieces.next_power_of_two().clamp(32, THREADS);
+    // Longer runs save lookups and partial sums, where enough groups are left to hide the memory's latency.
+    let busy = BUSY / group * multiprocessors as usize;
     let run = (cap / busy).clamp(1, MOST_RUN);
-    let blocks = cap
-        .div_ceil(run)
-        .clamp(1, RESIDENT / threads * multiprocessors as usize);
-    (threads, blocks, run)
+    Layout {
+        group,
+        groups: cap
+            .div_ceil(run)
+            .clamp(1, RESIDENT / group * multiprocessors as usize),
+        run,
+        // Groups of one warp need no barrier and share a block: its lookups, and the sectors of its sums.
+        block: if group == 32 { THREADS } else { group },
+    }
 }
 
 fn launch(
@@ -108,21 +128,24 @@ fn launch(
     [eight, single]: [&'static str; 2],
     args: &Args,
 ) -> Result<(), BackendError> {
-    let (threads, blocks, run) = launch_size(gpu.multiprocessors, cap, shape);
+    let at = layout(gpu.multiprocessors, cap, shape);
     let args = Args {
-        run_length: run as u32,
+        group: at.group as u32,
+        groups: at.groups as u32,
+        run_length: at.run as u32,
         ..*args
     };
     let kernel = Kernel {
         op: "masked_patch_loss",
         name: if eights(shape) { eight } else { single },
     };
-    gpu.launch(&kernel, [blocks as u32, 1, 1], threads as u32, 0, &args)
+    let blocks = at.groups.div_ceil(at.block / at.group);
+    gpu.launch(&kernel, [blocks as u32, 1, 1], at.block as u32, 0, &args)
 }
 
 /// Bytes of workspace for at most `cap` rows.
 fn forward_workspace(multiprocessors: u32, cap: usize, shape: Shape) -> usize {
-    sums::partial_bytes(launch_size(multiprocessors, cap, shape).1)
+    sums::partial_bytes(layout(multiprocessors, cap, shape).groups)
 }
 
 /// See [`super::reference::forward`]; `cap` is the most rows.
@@ -142,8 +165,8 @@ fn forward(
         "masked_patch_loss_fwd_single_bf16",
     ];
     launch(gpu, cap, shape, names, &args)?;
-    let (_, blocks, _) = launch_size(gpu.multiprocessors, cap, shape);
-    sums::finish(gpu, blocks, args.partial, sums)
+    let groups = layout(gpu.multiprocessors, cap, shape).groups;
+    sums::finish(gpu, groups, args.partial, sums)
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
