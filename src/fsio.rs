@@ -163,6 +163,16 @@ impl Seek for AtomicFile {
     }
 }
 
+/// Whether a file name is one that [`AtomicFile`] gives while it writes: `.NAME.PROCESS-COUNT.tmp`.
+pub fn is_temporary(name: &str) -> bool {
+    let number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let inner = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp"));
+    let parts = inner.and_then(|n| n.rsplit_once('.'));
+    parts
+        .and_then(|(_, tail)| tail.split_once('-'))
+        .is_some_and(|(process, count)| number(process) && number(count))
+}
+
 /// Flushes the folder of `path`, so that a rename or a removal in it survives a power cut.
 fn sync_parent(path: &Path) -> Result<(), FsError> {
     let parent = match path.parent() {
@@ -319,6 +329,10 @@ mod tests {
         let mut file = AtomicFile::create(&dir.path().join("b")).unwrap();
         file.write_all(b"half").unwrap();
         assert_eq!(names(dir.path()).len(), 1);
+        assert!(is_temporary(&names(dir.path())[0]));
+        for other in [".b.tmp", "b.1-1.tmp", ".b.1-x.tmp", ".b.-1.tmp", ".lock"] {
+            assert!(!is_temporary(other), "{other}");
+        }
         drop(file);
         assert!(names(dir.path()).is_empty());
     }

@@ -335,7 +335,34 @@ fn a_dry_run_counts_and_writes_nothing() {
         result["refused"], 1,
         "only the missing file is known without decoding"
     );
-    assert!(done.err.contains("dry run"), "{}", done.err);
+    let dry = &result["dry_run"];
+    assert_eq!((&dry["patients"], &dry["missing"]), (&20.into(), &1.into()));
+    assert_eq!(dry["first_missing"][0], fixture.path("ramp-6.png"));
+    assert_eq!(dry["examples"].as_array().map(Vec::len), Some(5));
+    assert_eq!(dry["views"]["unknown"], 39);
+    let pairs = |source: &str| dry["sources"][source]["pairs"].clone();
+    assert_eq!(
+        (pairs("hospital a"), pairs("hospital b")),
+        (9.into(), 10.into())
+    );
+    let fracture = &dry["labels"]["Fracture"];
+    assert_eq!(
+        (&fracture["uncertain"], &fracture["missing"]),
+        (&30.into(), &30.into())
+    );
+    let bytes = dry["bytes"].as_u64().expect("a number");
+    assert!((39 * 1024..60 * 2048).contains(&bytes), "{bytes}");
+    assert!(dry["free_bytes"].is_u64());
+    for says in [
+        "dry run: nothing is written",
+        "20 patients, 60 studies",
+        "Fracture",
+        "1 pictures are not there, first:",
+        "--max-errors 1 accepts",
+        "--uncertain present, absent or missing decides 30 uncertain labels",
+    ] {
+        assert!(done.err.contains(says), "{says}: {}", done.err);
+    }
 }
 
 #[test]
@@ -644,9 +671,9 @@ fn dicom_is_shown_by_its_window_and_borders_are_masked_by_name() {
     }
     let read = std::fs::read_to_string(Path::new(&out).join("dataset.json")).expect("reads");
     let json: serde_json::Value = serde_json::from_str(&read).expect("JSON");
-    let provenance = &json["provenance"];
-    assert_eq!(provenance["tone"], "window");
-    assert_eq!(provenance["mask_border"], 10.0);
+    let options = &json["provenance"]["options"];
+    assert_eq!(options["tone"], "window");
+    assert_eq!(options["mask-border"], "10");
 
     let out = fixture.path("spread");
     let tone = ["--tone", "percentile", "--percentiles", "1,99"];
@@ -654,10 +681,7 @@ fn dicom_is_shown_by_its_window_and_borders_are_masked_by_name() {
     assert_eq!(done.code, 0, "{}", done.err);
     let read = std::fs::read_to_string(Path::new(&out).join("dataset.json")).expect("reads");
     let json: serde_json::Value = serde_json::from_str(&read).expect("JSON");
-    assert_eq!(
-        json["provenance"]["percentiles"],
-        serde_json::json!([1.0, 99.0])
-    );
+    assert_eq!(json["provenance"]["options"]["percentiles"], "1,99");
     for wrong in [
         &["--percentiles", "1,99"][..],
         &["--percentiles", "9,1", "--tone", "percentile"],

@@ -8,7 +8,7 @@ use super::error::ShardError;
 use super::manifest::{Manifest, ShardEntry, SplitEntry, shard_file};
 use super::pixels::{self, PixelSums};
 use super::reader::ShardReader;
-use super::record::{NewRecord, Schema};
+use super::record::{NewRecord, RecordMeta, Schema};
 use super::writer::{ShardSummary, ShardWriter};
 use super::{EXTENSION, MANIFEST_FILE, VOCAB_FILE};
 use crate::fsio::{self, FolderLock, FsError};
@@ -76,8 +76,9 @@ pub struct DatasetWriter {
     schema: Schema,
     splits: BTreeMap<String, SplitWriter>,
     ids: HashSet<Box<str>>,
-    /// The split of each patient.
-    patients: HashMap<u64, String>,
+    /// The split of each patient, as its place in `patient_splits`: there may be millions of patients.
+    patients: HashMap<u64, u32>,
+    patient_splits: Vec<String>,
     _lock: FolderLock,
 }
 
@@ -103,6 +104,7 @@ impl DatasetWriter {
             let dir = dir.to_path_buf();
             return Err(ShardError::NotEmpty { dir, found });
         }
+        writer.remove_leftovers()?;
         writer.write_vocabulary(tokenizer)?;
         Ok(writer)
     }
@@ -161,6 +163,7 @@ impl DatasetWriter {
             splits: BTreeMap::new(),
             ids: HashSet::new(),
             patients: HashMap::new(),
+            patient_splits: Vec::new(),
             _lock: lock,
         })
     }
@@ -196,11 +199,7 @@ impl DatasetWriter {
 
     /// Removes the half-written files of a run that was killed: the lock says that nobody writes them now.
     fn remove_leftovers(&self) -> Result<(), FsError> {
-        let is_ours = |name: &String| {
-            let shard = name.contains(&format!(".{EXTENSION}."));
-            name.starts_with('.') && name.ends_with(".tmp") && shard
-        };
-        for name in self.list()?.into_iter().filter(is_ours) {
+        for name in self.list()?.into_iter().filter(|n| fsio::is_temporary(n)) {
             let path = self.dir.join(name);
             std::fs::remove_file(&path).map_err(|e| FsError::io("remove", &path, e))?;
         }
@@ -212,15 +211,25 @@ impl DatasetWriter {
         &self.schema
     }
 
-    /// Whether a resumed run has stored record `id` next in `split` already; then it is counted and passed, and
-    /// must not be pushed. Always false in a run that was not resumed.
-    pub fn skip(&mut self, split: &str, id: &str) -> Result<bool, ShardError> {
+    /// Whether it holds no record, also none of an interrupted run.
+    pub fn is_new(&self) -> bool {
+        self.splits.is_empty()
+    }
+
+    /// What `dataset.json` will say of where the data came from, to be completed before [`DatasetWriter::finish`].
+    pub fn provenance(&mut self) -> &mut serde_json::Map<String, serde_json::Value> {
+        &mut self.spec.provenance
+    }
+
+    /// What a resumed run has stored of record `id`, where that record is next in `split`: then it is counted and
+    /// passed, and must not be pushed. Always `None` in a run that was not resumed.
+    pub fn skip(&mut self, split: &str, id: &str) -> Result<Option<RecordMeta>, ShardError> {
         loop {
             let Some(writer) = self.splits.get_mut(split) else {
-                return Ok(false);
+                return Ok(None);
             };
             let Some(shard) = writer.stored.front() else {
-                return Ok(false);
+                return Ok(None);
             };
             if writer.reached < shard.len() {
                 break;
@@ -236,14 +245,15 @@ impl DatasetWriter {
         }
         // Taken out while its records are looked at, since admitting them changes the rest of `self`.
         let Some(writer) = self.splits.get_mut(split) else {
-            return Ok(false);
+            return Ok(None);
         };
         let Some(shard) = writer.stored.pop_front() else {
-            return Ok(false);
+            return Ok(None);
         };
         let stored = shard.record(writer.reached)?;
-        let same = stored.id == id;
-        if same {
+        let mut found = None;
+        if stored.id == id {
+            found = Some(shard.meta(writer.reached));
             writer.reached += 1;
             let pieces = stored.pieces.to_vec();
             let record = NewRecord {
@@ -263,7 +273,7 @@ impl DatasetWriter {
         if let Some(writer) = self.splits.get_mut(split) {
             writer.stored.push_front(shard);
         }
-        Ok(same)
+        Ok(found)
     }
 
     /// Appends a record to a split.
@@ -272,7 +282,7 @@ impl DatasetWriter {
     /// A record that is refused (a field that does not fit, an id that comes twice, a patient of another
     /// split) changes nothing. After an I/O error the open shards are lost, finished ones are not.
     pub fn push(&mut self, split: &str, record: &NewRecord) -> Result<(), ShardError> {
-        if self.skip(split, record.id)? {
+        if self.skip(split, record.id)?.is_some() {
             return Ok(());
         }
         if let Some(writer) = self.splits.get(split)
@@ -312,7 +322,8 @@ impl DatasetWriter {
                 id: record.id.to_string(),
             });
         }
-        match self.patients.get(&record.patient) {
+        let home = self.patients.get(&record.patient);
+        match home.and_then(|&home| self.patient_splits.get(home as usize)) {
             Some(first) if first != split => Err(ShardError::PatientInTwoSplits {
                 id: record.id.to_string(),
                 patient: record.patient,
@@ -328,7 +339,12 @@ impl DatasetWriter {
         self.check_admission(split, record)?;
         self.ids.insert(record.id.into());
         if record.patient != 0 && !self.patients.contains_key(&record.patient) {
-            self.patients.insert(record.patient, split.to_string());
+            let known = self.patient_splits.iter().position(|s| s == split);
+            let home = known.unwrap_or(self.patient_splits.len());
+            if known.is_none() {
+                self.patient_splits.push(split.to_string());
+            }
+            self.patients.insert(record.patient, home as u32);
             self.splits
                 .entry(split.to_string())
                 .or_default()

@@ -15,12 +15,14 @@ use crate::convert::problems::MaxErrors;
 use crate::convert::r2gen::R2gen;
 use crate::convert::source::Source;
 use crate::convert::split::Fractions;
+use crate::convert::stamp::Recorded;
 use crate::convert::webdataset::Webdataset;
 use crate::image::tone::PERCENTILES;
 use crate::image::{Depth, Fit, Limits, Tone, Tones};
 use crate::reports;
-use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches, Subcommand, ValueEnum};
+use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -53,13 +55,83 @@ enum SourceArgs {
     Webdataset(With<Webdataset>),
 }
 
-/// A source's own options, and those of every source.
-#[derive(Debug, clap::Args)]
-struct With<S: clap::Args> {
-    #[command(flatten)]
+/// A source's own options, those of every source, and how they were given.
+#[derive(Debug)]
+struct With<S> {
     source: S,
-    #[command(flatten)]
-    common: Common,
+    common: Box<Common>,
+    recorded: Recorded,
+}
+
+/// Options that shape no record, or that must not be told.
+const NOT_RECORDED: [&str; 7] = [
+    "out",
+    "workers",
+    "max_errors",
+    "dry_run",
+    "resume",
+    "ignore_space",
+    "salt",
+];
+
+impl<S: clap::Args> clap::Args for With<S> {
+    fn augment_args(command: Command) -> Command {
+        Common::augment_args(S::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Common::augment_args_for_update(S::augment_args_for_update(command))
+    }
+}
+
+impl<S: clap::Args> FromArgMatches for With<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            source: S::from_arg_matches(matches)?,
+            common: Box::new(Common::from_arg_matches(matches)?),
+            recorded: recorded(&Self::augment_args(Command::new("")), matches),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Every option of `command` that shapes the records, given or by default, whoever added it.
+fn recorded(command: &Command, matches: &ArgMatches) -> Recorded {
+    let mut recorded = Recorded::new();
+    for arg in command.get_arguments() {
+        let id = arg.get_id().as_str();
+        let (false, Some(name)) = (NOT_RECORDED.contains(&id), arg.get_long()) else {
+            continue;
+        };
+        let Ok(Some(values)) = matches.try_get_raw(id) else {
+            continue;
+        };
+        let mut values: Vec<Value> = values.map(|v| plain(&v.to_string_lossy()).into()).collect();
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => values.into(),
+        };
+        recorded.insert(name.to_owned(), value);
+    }
+    recorded
+}
+
+/// A value without the folders of a path in it: they tell of a machine and its users, and the same data set
+/// may lie elsewhere tomorrow.
+fn plain(value: &str) -> String {
+    let (key, path) = match value.split_once('=') {
+        Some((key, path)) if !key.contains(['/', '\\']) => (format!("{key}="), path),
+        _ => (String::new(), value),
+    };
+    let name = path
+        .trim_end_matches(['/', '\\'])
+        .rsplit(['/', '\\'])
+        .next();
+    format!("{key}{}", name.unwrap_or(path))
 }
 
 /// Options of every source.
@@ -107,6 +179,9 @@ struct Common {
     /// Continues an interrupted conversion with the same options; the result has the same bytes
     #[arg(long)]
     resume: bool,
+    /// Begins also where the disk has less room than the data set needs by an estimate
+    #[arg(long)]
+    ignore_space: bool,
     /// Secret that ids are hashed with; choose your own for data that are not public
     #[arg(long, default_value = "cxr-engine")]
     salt: String,
@@ -172,19 +247,36 @@ fn fraction(text: &str) -> Result<f64, String> {
 /// Runs the command. Messages go to stderr while it works.
 pub(super) fn run(args: Args, _: &Context) -> Result<Outcome, Failure> {
     match args.source {
-        SourceArgs::DicomDir(with) => start(&with.source, with.common),
-        SourceArgs::Manifest(with) => start(&with.source, with.common),
-        SourceArgs::Chexpert(with) => start(&with.source, with.common),
-        SourceArgs::MimicCxr(with) => start(&with.source, with.common),
-        SourceArgs::Nih14(with) => start(&with.source, with.common),
-        SourceArgs::Openi(with) => start(&with.source, with.common),
-        SourceArgs::Padchest(with) => start(&with.source, with.common),
-        SourceArgs::R2gen(with) => start(&with.source, with.common),
-        SourceArgs::Webdataset(with) => start(&with.source, with.common),
+        SourceArgs::DicomDir(with) => start(with),
+        SourceArgs::Manifest(with) => start(with),
+        SourceArgs::Chexpert(with) => start(with),
+        SourceArgs::MimicCxr(with) => start(with),
+        SourceArgs::Nih14(with) => start(with),
+        SourceArgs::Openi(with) => start(with),
+        SourceArgs::Padchest(with) => start(with),
+        SourceArgs::R2gen(with) => start(with),
+        SourceArgs::Webdataset(with) => start(with),
     }
 }
 
-fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
+fn start<S: Source>(with: With<S>) -> Result<Outcome, Failure> {
+    let With {
+        source,
+        common,
+        mut recorded,
+    } = with;
+    let name = common.source.unwrap_or_else(|| source.name());
+    let depth = common.depth.unwrap_or_else(|| source.depth());
+    // Where the source decides what was not given.
+    recorded.insert("source".into(), name.clone().into());
+    if let Some(depth) = depth.to_possible_value() {
+        recorded.insert("depth".into(), depth.get_name().into());
+    }
+    let percentiles = common.percentiles.unwrap_or(PERCENTILES);
+    if common.tone == Tone::Percentile {
+        let (low, high) = percentiles;
+        recorded.insert("percentiles".into(), format!("{low},{high}").into());
+    }
     if common.val_fraction + common.test_fraction > 1.0 {
         let message = format!(
             "--val-fraction {} and --test-fraction {} are more than 1 together",
@@ -201,8 +293,8 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
         fit: common.fit,
         tones: Tones {
             tone: common.tone,
-            depth: common.depth.unwrap_or_else(|| source.depth()),
-            percentiles: common.percentiles.unwrap_or(PERCENTILES),
+            depth,
+            percentiles,
         },
         mask_border: common.mask_border,
         limits: Limits {
@@ -218,6 +310,8 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
         dry_run: common.dry_run,
         shard_bytes: common.shard_mib << 20,
         resume: common.resume,
+        ignore_space: common.ignore_space,
+        recorded,
         salt: ids::Salt::new(&common.salt),
         keep_ids: common.keep_ids,
         fractions: Fractions {
@@ -232,10 +326,9 @@ fn start(source: &dyn Source, common: Common) -> Result<Outcome, Failure> {
         },
         texts: common.texts,
     };
-    let name = common.source.unwrap_or_else(|| source.name());
     // A closed stderr must not stop a conversion.
     let mut say = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-    let done = convert(source, &name, &common.out, &options, &mut say)?;
+    let done = convert(&source, &name, &common.out, &options, &mut say)?;
     Ok(Outcome {
         code: done.exit_code(),
         json: done.to_json(),

@@ -129,18 +129,18 @@ fn merge(args: &Args) -> Result<Summary, ConvertError> {
         refused: 0,
         vocab: vocabulary.len(),
         max_errors: MaxErrors::Count(0),
+        rehearsal: None,
     })
 }
 
 fn train(choice: &Vocabulary, inputs: &[Dataset]) -> Result<WordPiece, ConvertError> {
-    let mut texts = Vec::new();
-    if matches!(choice, Vocabulary::Train(_)) {
+    vocabulary(choice, |add| {
         let splits = inputs.iter().flat_map(Dataset::splits);
         for split in splits.filter(|s| s.name() == split::TRAIN) {
             for i in 0..split.len() {
-                texts.push((split::TRAIN, split.record(i)?.text));
+                add(split.record(i)?.text);
             }
         }
-    }
-    vocabulary(choice, texts)
+        Ok(())
+    })
 }

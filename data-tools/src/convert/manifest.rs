@@ -5,7 +5,7 @@
 
 use super::columns::{Cells, Columns, Defaults, Refusal};
 use super::problems::Problems;
-use super::source::{Item, Source};
+use super::source::{Item, Source, Take};
 use super::{ConvertError, rows};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,19 @@ impl Source for Manifest {
 
     fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError> {
         let mut items = Vec::new();
+        self.each(source, problems, &mut |item, _| {
+            items.push(item);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    fn each(
+        &self,
+        source: &str,
+        problems: &mut Problems,
+        take: &mut Take<'_>,
+    ) -> Result<(), ConvertError> {
         rows::read(
             &self.path,
             problems,
@@ -40,7 +53,7 @@ impl Source for Manifest {
             &mut |line, row, problems| {
                 if self.columns.wanted(&row) {
                     match self.item(source, line, &row) {
-                        Ok(item) => items.push(item),
+                        Ok(item) => take(item, problems)?,
                         Err((reason, detail)) => {
                             let place = format!("{}:{line}", self.path.display());
                             problems.scan(place, reason, detail);
@@ -49,8 +62,7 @@ impl Source for Manifest {
                 }
                 Ok(())
             },
-        )?;
-        Ok(items)
+        )
     }
 }
 

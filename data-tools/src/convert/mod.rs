@@ -1,8 +1,8 @@
 //! Data sets to shards.
 //!
 //! ```text
-//! source.scan()        tables and reports -> items                         (source.rs and one file a source)
-//! plan                 splits by patient, label names, vocabulary           (split.rs, plan.rs)
+//! source.each()        tables and reports -> items                         (source.rs and one file a source)
+//! plan                 splits by patient, label names, vocabulary           (split.rs, plan.rs, store.rs)
 //! decode, tokenise     on all workers, results in the items' order          (parallel.rs)
 //! write                shards, dataset.json, vocab.txt, errors.jsonl        (pipeline.rs)
 //! ```
@@ -26,15 +26,20 @@ mod parquet;
 pub mod pipeline;
 pub mod plan;
 pub mod problems;
+mod progress;
 pub mod r2gen;
 mod read;
+pub mod rehearse;
 mod rows;
 pub mod source;
+mod space;
 pub mod split;
+pub mod stamp;
+mod store;
 mod table;
 pub mod webdataset;
 
-use cxr_engine::error::{BAD_DATA, USAGE};
+use cxr_engine::error::{BAD_DATA, FAILURE, USAGE};
 use cxr_engine::fsio::FsError;
 use cxr_engine::shard::ShardError;
 use cxr_engine::text::TextError;
@@ -117,6 +122,48 @@ pub enum ConvertError {
         /// Its side.
         second_side: u32,
     },
+    /// A resumed conversion has other options than the interrupted one.
+    #[error(
+        "cannot go on in {}: {what} was {was}, now it is {is}\n\
+         hint: give the options it was begun with, or convert into a new folder",
+        out.display()
+    )]
+    OtherOptions {
+        /// The data set.
+        out: PathBuf,
+        /// The option.
+        what: String,
+        /// Its value then.
+        was: String,
+        /// Its value now.
+        is: String,
+    },
+    /// The file that says how a conversion was begun is damaged.
+    #[error(
+        "{}: {detail}\n\
+         hint: remove the folder and convert anew, without --resume",
+        path.display()
+    )]
+    Stamp {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The data set will not fit the disk.
+    #[error(
+        "the data set needs about {needed}, {} has room for {free}\n\
+         hint: free space, choose another folder or a smaller --side; --ignore-space begins all the same",
+        out.display()
+    )]
+    NoSpace {
+        /// The data set.
+        out: PathBuf,
+        /// Its size.
+        needed: String,
+        /// What is free.
+        free: String,
+    },
     /// The vocabulary cannot be read or trained.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -132,7 +179,8 @@ impl ConvertError {
     /// The exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Sides { .. } => USAGE,
+            Self::Sides { .. } | Self::OtherOptions { .. } => USAGE,
+            Self::NoSpace { .. } => FAILURE,
             Self::Shard(e) => e.exit_code(),
             Self::Fs(e) => e.exit_code(),
             _ => BAD_DATA,

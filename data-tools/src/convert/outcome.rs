@@ -1,6 +1,7 @@
 //! What a conversion hands back.
 
 use super::problems::MaxErrors;
+use super::rehearse::Rehearsal;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,6 +46,8 @@ pub struct Summary {
     pub vocab: usize,
     /// The limit that was set.
     pub max_errors: MaxErrors,
+    /// What a dry run found beyond the counts.
+    pub rehearsal: Option<Box<Rehearsal>>,
 }
 
 impl Summary {
@@ -59,12 +62,16 @@ impl Summary {
 
     /// The outcome for programs.
     pub fn to_json(&self) -> serde_json::Value {
-        json!({
+        let mut json = json!({
             "splits": self.splits,
             "refused": self.refused,
             "seen": self.seen,
             "vocab": self.vocab,
-        })
+        });
+        if let Some(rehearsal) = &self.rehearsal {
+            json["dry_run"] = json!(rehearsal);
+        }
+        json
     }
 
     /// The outcome for people.

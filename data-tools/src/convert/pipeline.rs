@@ -1,26 +1,30 @@
 //! The conversion itself: plan, decode and tokenise in parallel, write in order.
 
 use super::files::list_folder;
-use super::outcome::Summary;
+use super::outcome::{Counts, Summary};
 use super::parallel::in_order;
-use super::plan::{LabelPolicy, Plan, PlanOptions, Planned, Views, Vocabulary, plan, vocabulary};
+use super::plan::{
+    LabelPolicy, Plan, PlanOptions, Planned, Planner, Views, Vocabulary, vocabulary,
+};
 use super::problems::{MaxErrors, Problems};
+use super::progress::Progress;
+use super::rehearse::rehearse;
 use super::source::{Region, Source};
 use super::split::Fractions;
-use super::{ConvertError, ids};
-use crate::image::{self, Fit, Frame, ImageError, Limits, Place, Tone, Tones};
+use super::stamp::{self, Earlier, Recorded};
+use super::{ConvertError, ids, space};
+use crate::image::{self, Fit, Frame, ImageError, Limits, Place, Tones};
 use crate::reports;
-use clap::ValueEnum;
 use cxr_engine::fsio;
 use cxr_engine::shard::{
-    DatasetSpec, DatasetWriter, EXTENSION, MANIFEST_FILE, NewRecord, ShardReader,
+    DatasetSpec, DatasetWriter, EXTENSION, MANIFEST_FILE, Manifest, NewRecord, SplitEntry,
 };
 use cxr_engine::text::WordPiece;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Program and version, as `dataset.json` names them.
 pub const TOOL: &str = concat!("cxr-data ", env!("CARGO_PKG_VERSION"));
@@ -53,6 +57,10 @@ pub struct Options {
     pub shard_bytes: u64,
     /// Continue an interrupted conversion.
     pub resume: bool,
+    /// Begin also where the disk has too little room.
+    pub ignore_space: bool,
+    /// The options by name, as far as they shape the records: for `dataset.json`, and compared when a conversion is resumed.
+    pub recorded: Recorded,
     /// Salt of the ids.
     pub salt: ids::Salt,
     /// Store readable record ids.
@@ -81,24 +89,20 @@ pub fn convert(
     options: &Options,
     say: &mut dyn FnMut(&str),
 ) -> Result<Summary, ConvertError> {
+    if options.resume
+        && let Earlier::Finished(manifest) = stamp::look(out, &options.recorded)?
+    {
+        let _lock = fsio::lock_folder(out)?;
+        stamp::remove(out)?;
+        say(&format!("{} is finished already", out.display()));
+        return Ok(finished(&manifest, options));
+    }
     let mut problems = Problems::default();
     if options.dry_run {
         problems.show_paths();
     }
-    let items = source.scan(name, &mut problems)?;
-    let seen = items.len() as u64 + problems.list().len() as u64;
-    let planning = PlanOptions {
-        space: name,
-        salt: options.salt,
-        keep_ids: options.keep_ids,
-        fractions: options.fractions,
-        views: options.views,
-        per_study: options.per_study,
-        policy: options.policy,
-        texts: &options.texts,
-    };
-    let plan = plan(items, &planning, &mut problems)?;
-    if plan.records.is_empty() {
+    let (plan, seen) = scan(source, name, out, options, &mut problems)?;
+    if plan.is_empty() {
         let mut hint = "check the paths, and the columns of the table".to_owned();
         if !options.dry_run && write_errors_alone(out, &problems)? {
             let path = out.join(ERRORS_FILE);
@@ -120,15 +124,21 @@ pub fn convert(
         seen,
         vocab: 0,
         max_errors: options.max_errors,
+        rehearsal: None,
     };
     if options.dry_run {
-        rehearse(&plan, options, &mut problems, &mut outcome, say);
+        let rehearsal = rehearse(&plan, out, options, &mut problems, &mut outcome.splits)?;
+        say(&rehearsal.text());
+        outcome.rehearsal = Some(Box::new(rehearsal));
     } else {
-        let texts = plan
-            .records
-            .iter()
-            .map(|r| (r.split.as_str(), r.text.as_str()));
-        let vocabulary = vocabulary(&options.vocabulary, texts)?;
+        if !options.ignore_space {
+            let labels = plan.labels.len();
+            let bytes = plan
+                .outlines()
+                .map(|r| space::estimate(&r, options.side, labels));
+            space::check(out, bytes.sum())?;
+        }
+        let vocabulary = vocabulary(&options.vocabulary, |add| plan.training_texts(add))?;
         outcome.vocab = vocabulary.len();
         write(
             &plan,
@@ -148,6 +158,63 @@ pub fn convert(
     Ok(outcome)
 }
 
+/// Lists the records and plans them. Also gives how many records and refused rows there were.
+fn scan(
+    source: &dyn Source,
+    name: &str,
+    out: &Path,
+    options: &Options,
+    problems: &mut Problems,
+) -> Result<(Plan, u64), ConvertError> {
+    let planning = PlanOptions {
+        space: name,
+        salt: options.salt,
+        keep_ids: options.keep_ids,
+        fractions: options.fractions,
+        views: options.views,
+        per_study: options.per_study,
+        policy: options.policy,
+        texts: &options.texts,
+    };
+    // Where there must be room for the data set; a dry run writes nothing there.
+    let folder = match options.dry_run {
+        true => std::env::temp_dir(),
+        false => space::nearest_folder(out),
+    };
+    let mut planner = Planner::new(planning, &folder)?;
+    let mut taken = 0;
+    // Those of records that were listed, and are counted by that.
+    let mut refused = 0;
+    source.each(name, problems, &mut |item, problems| {
+        let before = problems.list().len();
+        planner.take(item, problems)?;
+        taken += 1;
+        refused += problems.list().len() - before;
+        Ok(())
+    })?;
+    let seen = taken + (problems.list().len() - refused) as u64;
+    Ok((planner.finish(problems)?, seen))
+}
+
+/// What a conversion that had finished before says again.
+fn finished(manifest: &Manifest, options: &Options) -> Summary {
+    let number = |name: &str| manifest.provenance.get(name).and_then(Value::as_u64);
+    let counts = |split: &SplitEntry| Counts {
+        pairs: split.pairs,
+        images: split.images.saturating_sub(split.pairs),
+        texts: split.texts.saturating_sub(split.pairs),
+    };
+    let splits = manifest.splits.iter();
+    Summary {
+        splits: splits.map(|(n, s)| (n.clone(), counts(s))).collect(),
+        refused: number("refused").unwrap_or(0),
+        seen: number("seen").unwrap_or(0),
+        vocab: manifest.vocab as usize,
+        max_errors: options.max_errors,
+        rehearsal: None,
+    }
+}
+
 fn write_errors(out: &Path, problems: &Problems) -> Result<(), ConvertError> {
     let errors = problems.to_jsonl();
     fsio::write_atomic(&out.join(ERRORS_FILE), |w| w.write_all(errors.as_bytes()))?;
@@ -161,140 +228,48 @@ fn write_errors_alone(out: &Path, problems: &Problems) -> Result<bool, ConvertEr
         return Ok(false);
     }
     let _lock = fsio::lock_folder(out)?;
-    let shard = format!(".{EXTENSION}");
-    let files = list_folder(out)?;
-    let mut names = files.iter().map(|(name, _)| name);
-    if names.any(|n| n == MANIFEST_FILE || n.ends_with(&shard)) {
+    if out.join(MANIFEST_FILE).exists() || !shards(out)?.is_empty() {
         return Ok(false);
     }
     write_errors(out, problems)?;
     Ok(true)
 }
 
-/// Counts what a conversion would write.
-fn rehearse(
+/// The shards in a folder.
+pub(super) fn shards(out: &Path) -> Result<Vec<PathBuf>, ConvertError> {
+    let mut paths: Vec<PathBuf> = list_folder(out)?.into_iter().map(|(_, p)| p).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == EXTENSION));
+    Ok(paths)
+}
+
+/// Number of a record, and whether it is stored already.
+type Todo = (usize, bool);
+
+/// Passes what the shards of an interrupted run hold. Gives the records that are left to do, which are all in a new
+/// one, and, for the sake of `errors.jsonl`, those that are stored without their picture, marked `true`.
+fn left_to_do(
     plan: &Plan,
-    options: &Options,
-    problems: &mut Problems,
+    writer: &mut DatasetWriter,
     outcome: &mut Summary,
-    say: &mut dyn FnMut(&str),
-) {
-    let mut bytes = 0u64;
-    for record in &plan.records {
-        let mut present = false;
-        if let Some(place) = &record.image {
-            match std::fs::metadata(&place.path) {
-                Ok(_) => present = true,
-                Err(e) => problems.decode(place, &ImageError::io(&e)),
-            }
-        }
-        if present || !record.text.is_empty() {
-            let counts = outcome.splits.entry(record.split.clone()).or_default();
-            counts.add(present, !record.text.is_empty());
-            // Index, text and about a piece every four characters, 64-byte alignment.
-            bytes += 64 + 64 + record.text.len() as u64 * 3 / 2;
-            bytes += if present {
-                u64::from(options.side).pow(2)
-            } else {
-                0
-            };
-        }
-    }
-    say(&format!(
-        "dry run: nothing is written; about {} MiB would be",
-        bytes.div_ceil(1 << 20)
-    ));
-    say(&format!(
-        "sources: {}; labels: {}",
-        plan.sources.join(", "),
-        plan.labels.join(", ")
-    ));
-    for record in plan.records.iter().take(5) {
-        let image = record
-            .image
-            .as_ref()
-            .map_or("no picture".into(), Place::to_string);
-        let words = record.text.split(' ').filter(|w| !w.is_empty()).count();
-        say(&format!(
-            "  {}  {}  {image}, {words} words",
-            record.id, record.split
-        ));
-    }
-}
-
-/// A record, and whether it is stored already.
-type Todo<'a> = (&'a Planned, bool);
-
-/// Continues behind the shards of an interrupted run. Gives the records that are left to do, and, for
-/// the sake of `errors.jsonl`, those that are stored without their picture, marked `true`.
-fn resume<'a>(
-    plan: &'a Plan,
-    vocabulary: &WordPiece,
-    out: &Path,
-    spec: DatasetSpec,
-    outcome: &mut Summary,
-) -> Result<(DatasetWriter, Vec<Todo<'a>>), ConvertError> {
-    let mut writer = DatasetWriter::resume(out, spec, vocabulary)?;
-    let mut without_picture = HashSet::new();
-    for (name, path) in list_folder(out)? {
-        if name.ends_with(&format!(".{EXTENSION}")) {
-            let shard = ShardReader::open(&path)?;
-            for i in (0..shard.len()).filter(|&i| !shard.meta(i).has_image) {
-                without_picture.insert(shard.record(i)?.id.to_owned());
-            }
-        }
-    }
+) -> Result<Vec<Todo>, ConvertError> {
     let mut work = Vec::new();
-    for record in &plan.records {
-        if writer.skip(&record.split, &record.id)? {
-            let image = record.image.is_some() && !without_picture.contains(&record.id);
-            if record.image.is_some() && !image {
-                work.push((record, true));
-            }
-            let counts = outcome.splits.entry(record.split.clone()).or_default();
-            counts.add(image, !vocabulary.encode(&record.text).is_empty());
-        } else {
-            work.push((record, false));
+    if writer.is_new() {
+        work.extend((0..plan.len()).map(|i| (i, false)));
+        return Ok(work);
+    }
+    for i in 0..plan.len() {
+        let record = plan.record(i)?;
+        let Some(stored) = writer.skip(&record.split, &record.id)? else {
+            work.push((i, false));
+            continue;
+        };
+        if record.image.is_some() && !stored.has_image {
+            work.push((i, true));
         }
+        let counts = outcome.splits.entry(record.split).or_default();
+        counts.add(stored.has_image, stored.pieces > 0);
     }
-    Ok((writer, work))
-}
-
-/// The settings that shape the records, for `dataset.json`.
-fn settings(options: &Options) -> serde_json::Map<String, serde_json::Value> {
-    let name = |value: Option<clap::builder::PossibleValue>| value.map(|v| v.get_name().to_owned());
-    let mut map = serde_json::Map::new();
-    map.insert("fit".into(), json!(name(options.fit.to_possible_value())));
-    map.insert(
-        "depth".into(),
-        json!(name(options.tones.depth.to_possible_value())),
-    );
-    let tone = options.tones.tone;
-    map.insert("tone".into(), json!(name(tone.to_possible_value())));
-    if tone == Tone::Percentile {
-        let (low, high) = options.tones.percentiles;
-        map.insert("percentiles".into(), json!([low, high]));
-    }
-    map.insert("mask_border".into(), json!(options.mask_border));
-    map.insert("val_fraction".into(), json!(options.fractions.val));
-    map.insert("test_fraction".into(), json!(options.fractions.test));
-    map.insert(
-        "views".into(),
-        json!(name(options.views.to_possible_value())),
-    );
-    map.insert("images_per_study".into(), json!(options.per_study));
-    let policy = options.policy;
-    map.insert(
-        "uncertain".into(),
-        json!(name(policy.uncertain.to_possible_value())),
-    );
-    map.insert(
-        "unmentioned".into(),
-        json!(name(policy.unmentioned.to_possible_value())),
-    );
-    options.texts.record(&mut map);
-    map.insert("ids_kept".into(), json!(options.keep_ids));
-    map
+    Ok(work)
 }
 
 /// A picture of the stored size.
@@ -317,11 +292,17 @@ fn in_frame(region: &Region, frame: &Frame) -> Value {
 
 /// What a worker makes of a record.
 struct Ready {
+    record: Planned,
     image: Option<Result<Stored, ImageError>>,
     pieces: Vec<u32>,
 }
 
-fn prepare(record: &Planned, vocabulary: &WordPiece, options: &Options) -> Ready {
+fn prepare(
+    plan: &Plan,
+    place: usize,
+    vocabulary: &WordPiece,
+    options: &Options,
+) -> Result<Ready, ConvertError> {
     let picture = |place: &Place| {
         let grey = image::load(place, &options.limits)?;
         let side = options.side as usize;
@@ -335,10 +316,12 @@ fn prepare(record: &Planned, vocabulary: &WordPiece, options: &Options) -> Ready
             note,
         })
     };
-    Ready {
+    let record = plan.record(place)?;
+    Ok(Ready {
         image: record.image.as_ref().map(picture),
         pieces: vocabulary.encode(&record.text),
-    }
+        record,
+    })
 }
 
 fn write(
@@ -353,27 +336,37 @@ fn write(
     let mut spec = DatasetSpec::new(options.side, plan.labels.clone(), plan.sources.clone());
     spec.tool = TOOL.to_owned();
     spec.shard_bytes = options.shard_bytes;
-    spec.provenance = settings(options);
-    let (mut writer, work) = if options.resume {
-        resume(plan, vocabulary, out, spec, outcome)?
-    } else {
-        let writer = DatasetWriter::create(out, spec, vocabulary)?;
-        (writer, plan.records.iter().map(|r| (r, false)).collect())
+    spec.provenance
+        .insert("options".into(), json!(options.recorded));
+    let mut writer = match options.resume {
+        true => DatasetWriter::resume(out, spec, vocabulary)?,
+        false => DatasetWriter::create(out, spec, vocabulary)?,
     };
-    let mut progress = Progress::new(work.len());
+    // Shards that lie there already have the stamp they were written with.
+    if shards(out)?.is_empty() {
+        stamp::write(out, &options.recorded)?;
+    }
+    let work = left_to_do(plan, &mut writer, outcome)?;
+    let mut progress = Progress::new(work.len(), Instant::now());
     in_order(
         &work,
         options.workers,
-        |(record, _)| prepare(record, vocabulary, options),
-        |&(record, stored), ready| {
-            progress.step(say);
-            let mut meta = record.meta.clone();
-            let image = match (ready.image, &record.image) {
+        |&(place, _)| prepare(plan, place, vocabulary, options),
+        |&(_, stored), ready| {
+            let Ready {
+                mut record,
+                image,
+                pieces,
+            } = ready?;
+            if let Some(line) = progress.step(image.is_some(), Instant::now()) {
+                say(&line);
+            }
+            let image = match (image, &record.image) {
                 (Some(Ok(picture)), _) => {
                     picture.note.into_iter().for_each(|n| problems.note(n));
                     if !record.regions.is_empty() {
                         let regions = record.regions.iter().map(|r| in_frame(r, &picture.frame));
-                        meta.insert("regions".to_owned(), regions.collect());
+                        record.meta.insert("regions".to_owned(), regions.collect());
                     }
                     Some(picture.pixels)
                 }
@@ -384,18 +377,18 @@ fn write(
                 _ => None,
             };
             // A text of characters that no piece makes is no text.
-            let has_text = !ready.pieces.is_empty();
+            let has_text = !pieces.is_empty();
             if stored || image.is_none() && !has_text {
                 return Ok(());
             }
-            let meta = match meta.is_empty() {
+            let meta = match record.meta.is_empty() {
                 true => String::new(),
-                false => Value::Object(meta).to_string(),
+                false => Value::Object(record.meta).to_string(),
             };
             let new = NewRecord {
                 id: &record.id,
                 image: image.as_deref(),
-                pieces: &ready.pieces,
+                pieces: &pieces,
                 text: if has_text { &record.text } else { "" },
                 labels: &record.labels,
                 source: record.source,
@@ -404,49 +397,17 @@ fn write(
                 meta: &meta,
             };
             writer.push(&record.split, &new)?;
-            let counts = outcome.splits.entry(record.split.clone()).or_default();
+            let counts = outcome.splits.entry(record.split).or_default();
             counts.add(image.is_some(), has_text);
             Ok::<(), ConvertError>(())
         },
     )?;
+    let provenance = writer.provenance();
+    provenance.insert("seen".into(), outcome.seen.into());
+    provenance.insert("refused".into(), problems.list().len().into());
+    provenance.insert("reasons".into(), json!(problems.reasons()));
     // Before the manifest, which comes last and says that the data set is whole.
     write_errors(out, problems)?;
     writer.finish()?;
-    Ok(())
-}
-
-/// A line now and then while it takes long.
-struct Progress {
-    total: usize,
-    done: usize,
-    start: Instant,
-    last: Instant,
-}
-
-impl Progress {
-    const EVERY: Duration = Duration::from_secs(5);
-
-    fn new(total: usize) -> Self {
-        let now = Instant::now();
-        Self {
-            total,
-            done: 0,
-            start: now,
-            last: now,
-        }
-    }
-
-    fn step(&mut self, say: &mut dyn FnMut(&str)) {
-        self.done += 1;
-        if self.last.elapsed() >= Self::EVERY {
-            self.last = Instant::now();
-            let elapsed = self.start.elapsed().as_secs_f64();
-            let rate = self.done as f64 / elapsed;
-            let left = (self.total - self.done) as f64 / rate;
-            say(&format!(
-                "{} of {} records, {rate:.0} a second, {left:.0} s left",
-                self.done, self.total
-            ));
-        }
-    }
+    stamp::remove(out)
 }

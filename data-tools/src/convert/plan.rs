@@ -4,15 +4,16 @@ use super::ConvertError;
 use super::ids::Salt;
 use super::problems::Problems;
 use super::source::{Item, Region, View};
-use super::split::{self, Fractions};
+use super::split::{self, Dealt, Fractions};
+use super::store::{Span, Store, StoreWriter};
 use crate::image::Place;
 use crate::reports::{self, Ready, Report};
 use cxr_engine::shard::{MISSING, NEGATIVE, POSITIVE, UNCERTAIN};
 use cxr_engine::text::train::{TrainOptions, Trainer};
-use cxr_engine::text::{self, WordPiece};
+use cxr_engine::text::{self, TextError, WordPiece};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A record that will be written, if its picture can be decoded.
@@ -40,15 +41,122 @@ pub struct Planned {
     pub meta: Map<String, Value>,
 }
 
-/// All that is known before the first picture is opened.
-#[derive(Clone, Debug, Default)]
+/// All that is known before the first picture is opened. The records are numbered in the order in which they are written.
+#[derive(Debug)]
 pub struct Plan {
-    /// In the order in which they are written.
-    pub records: Vec<Planned>,
+    rows: Vec<Row>,
+    store: Store,
     /// Label names, sorted.
     pub labels: Vec<String>,
     /// Source names, in the order in which they first come.
     pub sources: Vec<String>,
+    /// Split names.
+    splits: Vec<String>,
+    /// Label names that each source knows.
+    known: Vec<Names>,
+    salt: Salt,
+    keep_ids: bool,
+    policy: LabelPolicy,
+}
+
+/// What is kept in memory of a record.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    span: Span,
+    study: u64,
+    dealt: Dealt,
+    source: u16,
+    view: View,
+    image: bool,
+    text_bytes: u32,
+}
+
+/// A record in figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a> {
+    /// Name of its split.
+    pub split: &'a str,
+    /// Whether it has a picture, readable or not.
+    pub image: bool,
+    /// Length of its text.
+    pub text_bytes: u32,
+    /// How the picture was taken.
+    pub view: View,
+    /// Place in [`Plan::sources`].
+    pub source: u16,
+    /// Salted hash.
+    pub study: u64,
+}
+
+impl Plan {
+    /// Records.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn split(&self, row: &Row) -> &str {
+        let name = self.splits.get(row.dealt.split as usize);
+        name.map_or("", String::as_str)
+    }
+
+    /// All records in figures, in order.
+    pub fn outlines(&self) -> impl Iterator<Item = Outline<'_>> {
+        self.rows.iter().map(|row| Outline {
+            split: self.split(row),
+            image: row.image,
+            text_bytes: row.text_bytes,
+            view: row.view,
+            source: row.source,
+            study: row.study,
+        })
+    }
+
+    /// Record `i`, read back from the disk.
+    ///
+    /// # Errors
+    /// The disk does not give it back.
+    ///
+    /// # Panics
+    /// Where `i` is not below [`Plan::len`].
+    pub fn record(&self, i: usize) -> Result<Planned, ConvertError> {
+        let row = &self.rows[i];
+        let item = self.store.get(row.span)?;
+        let id = if self.keep_ids {
+            format!("{}/{}", item.source, item.id)
+        } else {
+            format!("{:016x}", self.salt.hash("record", &item.source, &item.id))
+        };
+        let known = self.known.get(usize::from(row.source));
+        Ok(Planned {
+            id,
+            labels: label_values(&item, &self.labels, known, self.policy),
+            source: row.source,
+            study: row.study,
+            patient: row.dealt.patient,
+            split: self.split(row).to_owned(),
+            meta: meta(&item),
+            image: item.image,
+            regions: item.regions,
+            text: item.text,
+        })
+    }
+
+    /// Hands the training texts to `add`, in order.
+    ///
+    /// # Errors
+    /// The disk does not give them back.
+    pub fn training_texts(&self, add: &mut dyn FnMut(&str)) -> Result<(), ConvertError> {
+        let train = |row: &&Row| row.text_bytes > 0 && self.split(row) == split::TRAIN;
+        for row in self.rows.iter().filter(train) {
+            add(&self.store.get(row.span)?.text);
+        }
+        Ok(())
+    }
 }
 
 /// How ids and splits are made.
@@ -127,128 +235,197 @@ pub enum Unmentioned {
     Absent,
 }
 
-/// Plans the records of `items`. Doubles and empty records go to `problems`.
-///
-/// # Errors
-/// A patient in two splits; more sources than a shard can number.
-pub fn plan(
-    items: Vec<Item>,
-    options: &PlanOptions,
-    problems: &mut Problems,
-) -> Result<Plan, ConvertError> {
-    let items = clean(items, options, problems);
-    let splits = split::assign(&items, options.space, options.fractions)?;
-    let (labels, known) = label_names(&items);
-    let mut plan = Plan {
-        labels,
-        ..Plan::default()
-    };
-    for (item, split) in items.into_iter().zip(splits) {
-        let source = match plan.sources.iter().position(|s| *s == item.source) {
-            Some(place) => place,
-            None => {
-                plan.sources.push(item.source.clone());
-                plan.sources.len() - 1
-            }
-        };
-        let source = u16::try_from(source).map_err(|_| ConvertError::TooManySources)?;
-        let salt = &options.salt;
-        let id = if options.keep_ids {
-            format!("{}/{}", item.source, item.id)
-        } else {
-            format!("{:016x}", salt.hash("record", &item.source, &item.id))
-        };
-        let study = format!("{}\u{0}{}", item.source, item.study);
-        plan.records.push(Planned {
-            id,
-            labels: label_values(&item, &plan.labels, known.get(&item.source), options.policy),
-            source,
-            study: salt.hash("study", options.space, &study),
-            patient: salt.hash("patient", options.space, &item.patient),
-            split,
-            meta: meta(&item),
-            image: item.image,
-            regions: item.regions,
-            text: item.text,
-        });
-    }
-    Ok(plan)
+/// Makes a [`Plan`] of records that come one by one.
+pub struct Planner<'a> {
+    options: PlanOptions<'a>,
+    store: StoreWriter,
+    rows: Vec<Row>,
+    sources: Numbers,
+    splits: Numbers,
+    known: Vec<Names>,
+    /// Hashes of the ids.
+    seen: HashSet<u64>,
+    /// The last report, and the text that was made of it.
+    last: Option<(Arc<Report>, Ready)>,
 }
 
-/// Makes the texts; drops what is empty or comes twice.
-fn clean(items: Vec<Item>, options: &PlanOptions, problems: &mut Problems) -> Vec<Item> {
-    let items = choose_pictures(items, options, problems);
-    let mut seen = HashSet::new();
-    let mut kept = Vec::with_capacity(items.len());
-    let mut last: Option<(Arc<Report>, Ready)> = None;
-    for mut item in items {
-        // The pictures of a study come together: their report is read, and counted, once.
-        let ready = match (item.report.take(), last.take()) {
-            (Some(report), Some((other, ready))) if Arc::ptr_eq(&report, &other) => {
-                last = Some((other, ready.clone()));
-                ready
-            }
-            (report, _) => {
-                let ready = match &report {
-                    Some(report) => options.texts.of_report(report),
-                    None => options.texts.of_text(&item.text),
-                };
-                ready.notes.iter().for_each(|note| problems.note(note));
-                last = report.map(|report| (report, ready.clone()));
-                ready
-            }
-        };
+impl<'a> Planner<'a> {
+    /// A plan without records, which are put down in a temporary file in `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn new(options: PlanOptions<'a>, folder: &Path) -> Result<Self, ConvertError> {
+        Ok(Self {
+            options,
+            store: StoreWriter::create(folder)?,
+            rows: Vec::new(),
+            sources: Numbers::default(),
+            splits: Numbers::default(),
+            known: Vec::new(),
+            seen: HashSet::new(),
+            last: None,
+        })
+    }
+
+    /// Takes a record. One that is not wanted is counted; one that is empty or comes twice goes to `problems`.
+    ///
+    /// # Errors
+    /// A full disk; more sources than a shard can number.
+    pub fn take(&mut self, mut item: Item, problems: &mut Problems) -> Result<(), ConvertError> {
+        let options = self.options;
+        if item.image.is_some() && !options.views.takes(item.view) {
+            problems.note(match item.view {
+                View::Unknown => "picture of unknown view",
+                _ => "picture of another view",
+            });
+            return Ok(());
+        }
+        let ready = self.ready(item.report.take(), &item.text, problems);
         item.text = ready.text;
-        let name = format!("{}/{}", item.source, item.id);
+        let name = || format!("{}/{}", item.source, item.id);
         if item.image.is_none() && item.text.is_empty() {
             // One that is too short is counted among the notes; it is as good as any, but for its length.
             if !ready.too_short {
-                problems.scan(name, "empty", "neither picture nor text");
+                problems.scan(name(), "empty", "neither picture nor text");
             }
-        } else if !seen.insert((item.source.clone(), item.id.clone())) {
-            problems.scan(
-                name,
-                "double-id",
-                "the id comes twice; the first record is kept",
-            );
-        } else {
-            kept.push(item);
+            return Ok(());
         }
+        let salt = &options.salt;
+        if !self
+            .seen
+            .insert(salt.hash("record", &item.source, &item.id))
+        {
+            let detail = "the id comes twice; the first record is kept";
+            problems.scan(name(), "double-id", detail);
+            return Ok(());
+        }
+        let source = self.sources.of(&item.source);
+        let source = u16::try_from(source).map_err(|_| ConvertError::TooManySources)?;
+        self.known
+            .resize_with(self.sources.names.len(), Names::default);
+        if let Some(known) = self.known.get_mut(usize::from(source)) {
+            learn_names(known, &item);
+        }
+        let study = format!("{}\u{0}{}", item.source, item.study);
+        let split = match &item.split {
+            Some(prescribed) => prescribed,
+            None => split::deal(options.space, &item.patient, options.fractions),
+        };
+        self.rows.push(Row {
+            study: salt.hash("study", options.space, &study),
+            dealt: Dealt {
+                patient: salt.hash("patient", options.space, &item.patient),
+                split: self.splits.of(split),
+                prescribed: item.split.is_some(),
+            },
+            source,
+            view: item.view,
+            image: item.image.is_some(),
+            // No longer text fits a shard.
+            text_bytes: u32::try_from(item.text.len()).unwrap_or(u32::MAX),
+            span: self.store.push(&item)?,
+        });
+        Ok(())
     }
-    kept
+
+    /// The text of a record. The pictures of a study come together: their report is read, and counted, once.
+    fn ready(&mut self, report: Option<Arc<Report>>, text: &str, problems: &mut Problems) -> Ready {
+        if let (Some(report), Some((last, ready))) = (&report, &self.last)
+            && Arc::ptr_eq(report, last)
+        {
+            return ready.clone();
+        }
+        let ready = match &report {
+            Some(report) => self.options.texts.of_report(report),
+            None => self.options.texts.of_text(text),
+        };
+        ready.notes.iter().for_each(|note| problems.note(note));
+        self.last = report.map(|report| (report, ready.clone()));
+        ready
+    }
+
+    /// The plan, when all records are taken.
+    ///
+    /// # Errors
+    /// A patient in two splits; a full disk.
+    pub fn finish(mut self, problems: &mut Problems) -> Result<Plan, ConvertError> {
+        // The memory of the ids is needed elsewhere now.
+        self.seen = HashSet::new();
+        let store = self.store.finish()?;
+        if let Some(most) = self.options.per_study
+            && leave_out(&mut self.rows, most, problems)
+        {
+            // Names that stood on those pictures alone go with them.
+            self.known.fill_with(Names::default);
+            for row in &self.rows {
+                if let Some(known) = self.known.get_mut(usize::from(row.source)) {
+                    learn_names(known, &store.get(row.span)?);
+                }
+            }
+        }
+        if let Err((first, second)) = split::settle(&mut self.rows, |row| &mut row.dealt) {
+            let (first, second) = (
+                store.get(self.rows[first].span)?,
+                store.get(self.rows[second].span)?,
+            );
+            return Err(ConvertError::Leak {
+                first: first.id,
+                first_split: first.split.unwrap_or_default(),
+                second: second.id,
+                second_split: second.split.unwrap_or_default(),
+            });
+        }
+        let labels: Names = self.known.iter().flatten().cloned().collect();
+        self.rows.shrink_to_fit();
+        Ok(Plan {
+            rows: self.rows,
+            store,
+            labels: labels.into_iter().collect(),
+            sources: self.sources.names,
+            splits: self.splits.names,
+            known: self.known,
+            salt: self.options.salt,
+            keep_ids: self.options.keep_ids,
+            policy: self.options.policy,
+        })
+    }
 }
 
-/// Leaves out the pictures of other views, and those over the number of a study.
-fn choose_pictures(items: Vec<Item>, options: &PlanOptions, problems: &mut Problems) -> Vec<Item> {
-    let mut kept = Vec::with_capacity(items.len());
-    for item in items {
-        if item.image.is_none() || options.views.takes(item.view) {
-            kept.push(item);
-        } else if item.view == View::Unknown {
-            problems.note("picture of unknown view");
-        } else {
-            problems.note("picture of another view");
+/// Names, numbered as they come.
+#[derive(Default)]
+struct Numbers {
+    names: Vec<String>,
+    of: HashMap<String, u32>,
+}
+
+impl Numbers {
+    fn of(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.of.get(name) {
+            return *number;
         }
+        let number = self.names.len() as u32;
+        self.names.push(name.to_owned());
+        self.of.insert(name.to_owned(), number);
+        number
     }
-    let Some(most) = options.per_study else {
-        return kept;
-    };
+}
+
+/// Leaves out the pictures over the number of a study, those that are not frontal first. Says whether there were any.
+fn leave_out(rows: &mut Vec<Row>, most: usize, problems: &mut Problems) -> bool {
     // Rank within the study: frontal first, then as the data set has them.
-    let mut studies: BTreeMap<(String, String), Vec<(bool, usize)>> = BTreeMap::new();
-    for (place, item) in kept.iter().enumerate().filter(|(_, i)| i.image.is_some()) {
-        let study = (item.source.clone(), item.study.clone());
-        let rank = (item.view != View::Frontal, place);
-        studies.entry(study).or_default().push(rank);
-    }
-    let mut over = HashSet::new();
-    for mut ranks in studies.into_values() {
-        ranks.sort_unstable();
-        over.extend(ranks.into_iter().skip(most).map(|(_, place)| place));
-    }
+    let pictures = rows.iter().enumerate().filter(|(_, row)| row.image);
+    let mut ranks: Vec<(u64, bool, usize)> = pictures
+        .map(|(place, row)| (row.study, row.view != View::Frontal, place))
+        .collect();
+    ranks.sort_unstable();
+    let studies = ranks.chunk_by(|a, b| a.0 == b.0);
+    let over: HashSet<usize> = studies
+        .flat_map(|study| study.iter().skip(most).map(|(_, _, place)| *place))
+        .collect();
     (0..over.len()).for_each(|_| problems.note("picture over the number of a study"));
-    let places = kept.into_iter().enumerate();
-    let chosen = places.filter(|(place, _)| !over.contains(place));
-    chosen.map(|(_, item)| item).collect()
+    let mut places = 0..;
+    rows.retain(|_| places.next().is_none_or(|place| !over.contains(&place)));
+    !over.is_empty()
 }
 
 /// What is stored beside picture, text and labels.
@@ -262,19 +439,12 @@ fn meta(item: &Item) -> Map<String, Value> {
 
 type Names = BTreeSet<String>;
 
-/// All label names, sorted, and those of each source.
-fn label_names(items: &[Item]) -> (Vec<String>, BTreeMap<String, Names>) {
-    let mut known: BTreeMap<String, Names> = BTreeMap::new();
-    for item in items {
-        let names = known.entry(item.source.clone()).or_default();
-        for (name, _) in &item.labels.named {
-            if !names.contains(name) {
-                names.insert(name.clone());
-            }
+fn learn_names(known: &mut Names, item: &Item) {
+    for (name, _) in &item.labels.named {
+        if !known.contains(name) {
+            known.insert(name.clone());
         }
     }
-    let all: Names = known.values().flatten().cloned().collect();
-    (all.into_iter().collect(), known)
 }
 
 fn label_values(
@@ -311,25 +481,25 @@ pub enum Vocabulary {
     Train(usize),
 }
 
-/// Reads or trains the vocabulary. Training sees each distinct text of the `train` split once, so
-/// that a report with four pictures counts no more than one with a single picture.
+/// Reads or trains the vocabulary. `texts` hands over the texts of the `train` split; training sees each distinct
+/// one once, so that a report with four pictures counts no more than one with a single picture.
 ///
 /// # Errors
-/// A vocabulary file that is not one, or a size that is too small.
-pub fn vocabulary<'a>(
+/// A vocabulary file that is not one, a size that is too small, or the error of `texts`.
+pub fn vocabulary<E: From<TextError>>(
     choice: &Vocabulary,
-    texts: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<WordPiece, ConvertError> {
+    texts: impl FnOnce(&mut dyn FnMut(&str)) -> Result<(), E>,
+) -> Result<WordPiece, E> {
     match choice {
         Vocabulary::File(path) => Ok(WordPiece::load(path)?),
         Vocabulary::Train(size) => {
             let mut trainer = Trainer::new();
             let mut seen = HashSet::new();
-            for (split, text) in texts {
-                if split == split::TRAIN && seen.insert(text::hash(text)) {
+            texts(&mut |text| {
+                if seen.insert(text::hash(text)) {
                     trainer.add(text);
                 }
-            }
+            })?;
             let options = TrainOptions {
                 size: *size,
                 ..TrainOptions::default()
@@ -361,6 +531,31 @@ mod tests {
             policy: LabelPolicy::default(),
             texts: &TEXTS,
         }
+    }
+
+    /// A plan with its records.
+    struct Whole {
+        records: Vec<Planned>,
+        labels: Vec<String>,
+        sources: Vec<String>,
+    }
+
+    fn plan(
+        items: Vec<Item>,
+        options: &PlanOptions<'_>,
+        problems: &mut Problems,
+    ) -> Result<Whole, ConvertError> {
+        let mut planner = Planner::new(*options, &std::env::temp_dir())?;
+        for item in items {
+            planner.take(item, problems)?;
+        }
+        let plan = planner.finish(problems)?;
+        let records = (0..plan.len()).map(|i| plan.record(i));
+        Ok(Whole {
+            records: records.collect::<Result<_, _>>()?,
+            labels: plan.labels,
+            sources: plan.sources,
+        })
     }
 
     fn item(id: &str, source: &str, labels: Labels) -> Item {
@@ -463,16 +658,44 @@ mod tests {
     }
 
     #[test]
+    fn a_leak_names_both_records() {
+        let with = |id: &str, split: &str| Item {
+            split: Some(split.into()),
+            ..item(id, "a", Labels::default())
+        };
+        let items = vec![with("1", "test"), with("2", "train")];
+        let error = plan(items, &options("x"), &mut Problems::default());
+        let error = error.err().map(|e| e.to_string()).unwrap_or_default();
+        for says in ["\"1\" (test)", "\"2\" (train)"] {
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
     fn the_vocabulary_sees_distinct_training_texts_only() {
         let texts = [
-            ("train", "zzyx zzyx"),
-            ("train", "ZZYX zzyx."),
-            ("val", "qqrr qqrr qqrr"),
+            ("train", "1", "zzyx zzyx"),
+            ("train", "2", "ZZYX zzyx."),
+            ("val", "3", "qqrr qqrr qqrr"),
         ];
-        let w = vocabulary(&Vocabulary::Train(200), texts).expect("trains");
+        let mut planner = Planner::new(options("x"), &std::env::temp_dir()).expect("begins");
+        for (split, id, text) in texts {
+            let item = Item {
+                text: text.into(),
+                split: Some(split.into()),
+                patient: id.into(),
+                ..item(id, "a", Labels::default())
+            };
+            planner
+                .take(item, &mut Problems::default())
+                .expect("planned");
+        }
+        let plan = planner.finish(&mut Problems::default()).expect("plans");
+        let train = Vocabulary::Train(200);
+        let w = vocabulary(&train, |add| plan.training_texts(add)).expect("trains");
         assert!(w.id("zzyx").is_some());
         assert!(w.id("qqrr").is_none());
-        let none = vocabulary(&Vocabulary::Train(200), []).expect("a data set without texts");
+        let none = vocabulary::<TextError>(&train, |_| Ok(())).expect("a data set without texts");
         assert_eq!(none.len(), 109, "special pieces and ASCII");
     }
 

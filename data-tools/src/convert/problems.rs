@@ -111,6 +111,15 @@ impl Problems {
         self.paths = true;
     }
 
+    /// Refused files and rows by reason.
+    pub fn reasons(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for problem in &self.list {
+            *counts.entry(problem.reason).or_default() += 1;
+        }
+        counts
+    }
+
     /// The commonest reasons, as a table for people; empty if there is nothing to tell.
     pub fn table(&self) -> String {
         let mut counts: BTreeMap<(&str, &str), (u64, usize, &str)> = BTreeMap::new();

@@ -11,6 +11,7 @@ use super::ConvertError;
 use super::problems::Problems;
 use crate::image::{Depth, Place};
 use crate::reports::Report;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -32,10 +33,28 @@ pub trait Source {
     /// Only what makes the whole data set unusable: a missing table, a missing column. A single bad
     /// row or report goes to `problems`.
     fn scan(&self, source: &str, problems: &mut Problems) -> Result<Vec<Item>, ConvertError>;
+
+    /// Hands the records over one by one, in the order of [`Source::scan`]. A source whose list may have millions
+    /// of reports does it while it reads, so that the list is never whole in memory.
+    ///
+    /// # Errors
+    /// Those of `scan`, and those of `take`.
+    fn each(
+        &self,
+        source: &str,
+        problems: &mut Problems,
+        take: &mut Take<'_>,
+    ) -> Result<(), ConvertError> {
+        let mut items = self.scan(source, problems)?.into_iter();
+        items.try_for_each(|item| take(item, problems))
+    }
 }
 
+/// What becomes of a record that a source hands over.
+pub type Take<'a> = dyn FnMut(Item, &mut Problems) -> Result<(), ConvertError> + 'a;
+
 /// One record to be: a picture, a text, or both.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     /// Name of the record, one of its kind within the data set.
     pub id: String,
@@ -48,6 +67,7 @@ pub struct Item {
     /// The report, as it stands; empty for none, or where there is `report`.
     pub text: String,
     /// The report by its sections, where its data set knows them; one for all pictures of a study.
+    #[serde(skip)]
     pub report: Option<Arc<Report>>,
     /// What is known of its findings.
     pub labels: Labels,
@@ -65,7 +85,7 @@ pub struct Item {
 }
 
 /// How a chest X-ray was taken, as far as it matters to a model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum View {
     /// From the back or the front: PA, AP.
     Frontal,
@@ -105,7 +125,7 @@ impl View {
 }
 
 /// A marked rectangle, in parts of the picture's width and height.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
     /// What is there.
     pub label: String,
@@ -120,7 +140,7 @@ pub struct Region {
 }
 
 /// Findings of a record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Labels {
     /// Name and value: 1 present, 0 absent, -1 uncertain.
     pub named: Vec<(String, i8)>,

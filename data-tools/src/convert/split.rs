@@ -4,10 +4,9 @@
 //! and records without one follow their patient's; the other patients are dealt by a hash of their id,
 //! so that the same patient always falls the same way.
 
-use super::source::Item;
-use super::{ConvertError, ids};
+use super::ids;
 use cxr_engine::shard::check_split_name;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Shares of patients that are dealt to validation and test.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,38 +47,46 @@ pub fn parse(text: &str) -> Result<String, String> {
     canonical(text)?.ok_or_else(|| format!("{text:?} names no split"))
 }
 
-/// The split of every item, in order. `space` is the name space of the patient ids.
-///
-/// # Errors
-/// A patient whose records are prescribed to two splits.
-pub fn assign(
-    items: &[Item],
-    space: &str,
-    fractions: Fractions,
-) -> Result<Vec<String>, ConvertError> {
-    let mut prescribed: BTreeMap<&str, (&str, &Item)> = BTreeMap::new();
-    for item in items {
-        let Some(split) = item.split.as_deref() else {
-            continue;
-        };
-        let (first, other) = *prescribed.entry(&item.patient).or_insert((split, item));
-        if first != split {
-            return Err(ConvertError::Leak {
-                first: other.id.clone(),
-                first_split: first.to_owned(),
-                second: item.id.clone(),
-                second_split: split.to_owned(),
-            });
-        }
-    }
-    let split_of = |item: &Item| match prescribed.get(item.patient.as_str()) {
-        Some((split, _)) => (*split).to_owned(),
-        None => deal(space, &item.patient, fractions).to_owned(),
-    };
-    Ok(items.iter().map(split_of).collect())
+/// Where a record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dealt {
+    /// Whose record it is.
+    pub patient: u64,
+    /// Number of the split.
+    pub split: u32,
+    /// Whether the data set prescribes it; else it was dealt.
+    pub prescribed: bool,
 }
 
-fn deal(space: &str, patient: &str, fractions: Fractions) -> &'static str {
+/// Sends records without a prescribed split where their patient's others are prescribed to.
+///
+/// # Errors
+/// Two records of a patient that are prescribed to two splits, by their places in the list.
+pub fn settle<T>(
+    records: &mut [T],
+    dealt: impl Fn(&mut T) -> &mut Dealt,
+) -> Result<(), (usize, usize)> {
+    let mut prescribed: HashMap<u64, (u32, usize)> = HashMap::new();
+    for (i, record) in records.iter_mut().enumerate() {
+        let place = dealt(record);
+        if place.prescribed {
+            let (split, first) = *prescribed.entry(place.patient).or_insert((place.split, i));
+            if split != place.split {
+                return Err((first, i));
+            }
+        }
+    }
+    for record in records {
+        let place = dealt(record);
+        if let Some((split, _)) = prescribed.get(&place.patient) {
+            place.split = *split;
+        }
+    }
+    Ok(())
+}
+
+/// The split of a patient by a hash of the id in its name space.
+pub fn deal(space: &str, patient: &str, fractions: Fractions) -> &'static str {
     let point = ids::split_point(space, patient);
     if point < fractions.val {
         "val"
@@ -94,62 +101,45 @@ fn deal(space: &str, patient: &str, fractions: Fractions) -> &'static str {
 mod tests {
     use super::*;
 
-    fn item(id: &str, patient: &str, split: Option<&str>) -> Item {
-        Item {
-            id: id.into(),
-            patient: patient.into(),
-            split: split.map(str::to_owned),
-            ..Item::default()
+    #[test]
+    fn patients_are_dealt_by_their_shares() {
+        let tenth = Fractions {
+            val: 0.1,
+            test: 0.1,
+        };
+        let splits: Vec<&str> = (0..2000)
+            .map(|i| deal("s", &i.to_string(), tenth))
+            .collect();
+        for split in ["val", "test"] {
+            let count = splits.iter().filter(|s| **s == split).count();
+            assert!((130..270).contains(&count), "{count} of 2000 in {split}");
         }
     }
 
-    const TENTH: Fractions = Fractions {
-        val: 0.1,
-        test: 0.1,
-    };
-
-    #[test]
-    fn records_of_a_patient_stay_together() {
-        let items: Vec<Item> = (0..2000)
-            .map(|i| item(&i.to_string(), &(i / 4).to_string(), None))
-            .collect();
-        let splits = assign(&items, "s", TENTH).expect("no leak");
-        for (four, names) in items.chunks(4).zip(splits.chunks(4)) {
-            assert!(
-                names.iter().all(|n| *n == names[0]),
-                "patient {}",
-                four[0].patient
-            );
+    fn dealt(patient: u64, split: u32, prescribed: bool) -> Dealt {
+        Dealt {
+            patient,
+            split,
+            prescribed,
         }
-        let val = splits.iter().filter(|s| *s == "val").count();
-        assert!((100..320).contains(&val), "{val} of 2000 in val");
     }
 
     #[test]
     fn prescribed_splits_hold_for_the_whole_patient() {
-        let items = [
-            item("a", "1", Some("test")),
-            item("b", "1", None),
-            item("c", "2", Some("train")),
+        let mut places = [
+            dealt(1, 0, false),
+            dealt(1, 2, true),
+            dealt(2, 0, true),
+            dealt(3, 1, false),
         ];
-        let none = Fractions {
-            val: 0.0,
-            test: 0.0,
-        };
-        assert_eq!(
-            assign(&items, "s", none).expect("no leak"),
-            ["test", "test", "train"]
-        );
+        settle(&mut places, |p| p).expect("no leak");
+        assert_eq!(places.map(|p| p.split), [2, 2, 0, 1]);
     }
 
     #[test]
     fn a_patient_in_two_splits_is_refused() {
-        let items = [item("a", "1", Some("test")), item("b", "1", Some("train"))];
-        let error = assign(&items, "s", TENTH).expect_err("a leak").to_string();
-        assert!(
-            error.contains('a') && error.contains("test") && error.contains("train"),
-            "{error}"
-        );
+        let mut places = [dealt(2, 0, true), dealt(1, 1, true), dealt(1, 0, true)];
+        assert_eq!(settle(&mut places, |p| p), Err((1, 2)));
     }
 
     #[test]

@@ -6,16 +6,17 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A picture's whereabouts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     /// The file: the picture, or the archive it is in.
+    #[serde(with = "system_path")]
     pub path: PathBuf,
     /// Which part of the file.
     pub member: Option<Member>,
 }
 
 /// A part of an archive, stored there as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Member {
     /// Its name in the archive.
     pub name: String,
@@ -70,5 +71,33 @@ impl fmt::Display for Place {
             Some(member) => write!(f, ":{}", member.name),
             None => Ok(()),
         }
+    }
+}
+
+/// A path as text, or as the system's own bytes where it is no text.
+mod system_path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Text(String),
+        System(OsString),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(to),
+            None => path.as_os_str().serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Stored::deserialize(from)? {
+            Stored::Text(text) => text.into(),
+            Stored::System(name) => name.into(),
+        })
     }
 }

@@ -13,9 +13,7 @@ mod sections;
 pub use clean::{Deid, ListNumbers, MARK, sentences, words};
 pub use sections::{Fallback, Report, Section};
 
-use clap::ValueEnum;
 use cxr_engine::text::normalise;
-use serde_json::{Map, Value, json};
 
 /// What of a report is stored.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
@@ -109,21 +107,6 @@ impl Options {
             notes,
         }
     }
-
-    /// Puts the options into the provenance of a data set.
-    pub fn record(&self, map: &mut Map<String, Value>) {
-        let sections: Vec<_> = self.sections.iter().map(|s| name(*s)).collect();
-        map.insert("sections".into(), json!(sections));
-        map.insert("no_section".into(), json!(name(self.no_section)));
-        map.insert("deid".into(), json!(name(self.deid)));
-        map.insert("list_numbers".into(), json!(name(self.list_numbers)));
-        map.insert("min_sentence_words".into(), json!(self.min_sentence_words));
-        map.insert("min_words".into(), json!(self.min_words));
-    }
-}
-
-fn name(value: impl ValueEnum) -> Option<String> {
-    value.to_possible_value().map(|v| v.get_name().to_owned())
 }
 
 #[cfg(test)]
