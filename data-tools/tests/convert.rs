@@ -58,6 +58,12 @@ fn a_mixed_manifest_becomes_a_data_set() {
                 (false, _) => texts += 1,
             }
             assert!(record.id.len() == 16 && record.patient != 0 && record.study != 0);
+            let meta: serde_json::Value = serde_json::from_str(record.meta).unwrap_or_default();
+            match record.image {
+                // Of a file of 30 pixels or more.
+                Some(_) => assert!(meta["size"][0].as_u64() >= Some(30) && meta["bits"] == 8),
+                None => assert_eq!(meta["size"], serde_json::Value::Null),
+            }
         }
     }
     // Two pairs have a broken picture and stay as texts, one broken picture has no text.

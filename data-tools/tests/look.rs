@@ -197,6 +197,37 @@ fn stats_count_what_is_there() {
 }
 
 #[test]
+fn stats_give_histograms_and_a_page() {
+    let fixture = small();
+    let page = fixture.path("stats.html");
+    let done = stats(&fixture, &["--json", "--html", &page]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let shape = &object(&done)["splits"]["train"]["shape"];
+    let counts = |name: &str| -> Vec<(usize, u64)> {
+        let counts = shape[name]["counts"].as_array().expect("counts");
+        let all = counts.iter().filter_map(Value::as_u64).enumerate();
+        all.filter(|&(_, n)| n > 0).collect()
+    };
+    // Means of ramp and slope: 108.5 and 108.5 of 255.
+    assert_eq!(counts("brightness"), [(17, 3)]);
+    assert_eq!(counts("words"), [(0, 3)]);
+    assert_eq!(shape["views"], json!({"PA": 1}));
+    let pixels: Vec<f64> = [ramp(SIDE), slope(), ramp(SIDE)]
+        .concat()
+        .iter()
+        .map(|&p| f64::from(p) / 255.0)
+        .collect();
+    let mean = pixels.iter().sum::<f64>() / pixels.len() as f64;
+    assert!((shape["pixel_mean"].as_f64().expect("a mean") - mean).abs() < 1e-9);
+
+    let html = std::fs::read_to_string(&page).expect("the page");
+    assert!(html.contains("hospital a") && html.contains("<svg") && !html.contains("http"));
+    assert!(html.contains("mean grey value of a picture") && html.contains("words of a report"));
+    // Nothing is known of the files the pictures come from.
+    assert!(!html.contains("long side"));
+}
+
+#[test]
 fn stats_for_people_are_aligned_and_always_the_same() {
     let fixture = small();
     let done = stats(&fixture, &[]);

@@ -13,7 +13,7 @@ use super::source::{Region, Source};
 use super::split::Fractions;
 use super::stamp::{self, Earlier, Recorded};
 use super::{ConvertError, ids, space};
-use crate::image::{self, Fit, Frame, ImageError, Limits, Place, Tones};
+use crate::image::{self, Fit, Frame, ImageError, Limits, Place, Samples, Tones};
 use crate::reports;
 use cxr_engine::fsio;
 use cxr_engine::shard::{
@@ -277,6 +277,10 @@ struct Stored {
     pixels: Vec<u8>,
     /// Where it lies in the file's picture.
     frame: Frame,
+    /// Columns and rows of the file's picture.
+    size: [usize; 2],
+    /// Bits of its samples.
+    bits: u32,
     /// A fault that was passed over.
     note: Option<&'static str>,
 }
@@ -307,12 +311,20 @@ fn prepare(
         let grey = image::load(place, &options.limits)?;
         let side = options.side as usize;
         let frame = Frame::new(grey.width, grey.height, side, options.fit);
+        let size = [grey.width, grey.height];
+        let bits = match (&grey.display, &grey.samples) {
+            (Some(display), _) => display.bits,
+            (None, Samples::U8(_)) => 8,
+            (None, Samples::U16(_)) => 16,
+        };
         let note = grey.note;
         let mut picture = image::tone::apply(grey, &options.tones);
         image::mask::border(&mut picture, options.mask_border);
         Ok(Stored {
             pixels: image::square(&picture, side, options.fit),
             frame,
+            size,
+            bits,
             note,
         })
     };
@@ -364,9 +376,12 @@ fn write(
             let image = match (image, &record.image) {
                 (Some(Ok(picture)), _) => {
                     picture.note.into_iter().for_each(|n| problems.note(n));
+                    let meta = &mut record.meta;
+                    meta.insert("size".to_owned(), json!(picture.size));
+                    meta.insert("bits".to_owned(), json!(picture.bits));
                     if !record.regions.is_empty() {
                         let regions = record.regions.iter().map(|r| in_frame(r, &picture.frame));
-                        record.meta.insert("regions".to_owned(), regions.collect());
+                        meta.insert("regions".to_owned(), regions.collect());
                     }
                     Some(picture.pixels)
                 }

@@ -1,7 +1,8 @@
 //! Counting one split, record by record.
 
+use super::shape::{Facts, Shape};
 use super::{LabelStats, Length, SourceStats, SplitStats, TextStats, Who, share};
-use cxr_engine::shard::{Counts, MISSING, NEGATIVE, POSITIVE, RecordMeta, RecordView, Split};
+use cxr_engine::shard::{Counts, MISSING, NEGATIVE, POSITIVE, RecordMeta, Split};
 use std::collections::{BTreeMap, HashSet};
 
 /// `[CLS]` and `[SEP]`, which a shard does not store.
@@ -50,6 +51,7 @@ pub(super) struct Counter {
     texts: HashSet<u64>,
     images: HashSet<u32>,
     text: TextStats,
+    shape: Shape,
 }
 
 impl Counter {
@@ -62,6 +64,7 @@ impl Counter {
             texts: HashSet::new(),
             images: HashSet::new(),
             text: TextStats::default(),
+            shape: Shape::new(),
         }
     }
 
@@ -86,14 +89,9 @@ impl Counter {
         }
     }
 
-    /// A record of which the index says that every label is missing.
-    pub(super) fn without_labels(&mut self) {
-        self.labels.iter_mut().for_each(|label| label.missing += 1);
-    }
-
     /// What only the record says.
-    pub(super) fn record(&mut self, record: &RecordView, unknown: u32) {
-        for (label, &value) in self.labels.iter_mut().zip(record.labels) {
+    pub(super) fn record(&mut self, facts: &Facts) {
+        for (label, &value) in self.labels.iter_mut().zip(&facts.labels) {
             match value {
                 POSITIVE => label.positive += 1,
                 NEGATIVE => label.negative += 1,
@@ -102,8 +100,9 @@ impl Counter {
                 _ => label.uncertain += 1,
             }
         }
-        self.text.pieces += record.pieces.len() as u64;
-        self.text.unknown += record.pieces.iter().filter(|&p| p == unknown).count() as u64;
+        self.text.pieces += facts.pieces;
+        self.text.unknown += facts.unknown;
+        self.shape.add(facts);
     }
 
     pub(super) fn finish(self, split: &Split) -> SplitStats {
@@ -145,6 +144,7 @@ impl Counter {
                 unknown_share: share(self.text.unknown, self.text.pieces),
                 ..self.text
             },
+            shape: self.shape.finish(),
             distinct_images,
             possibly_equal_images: images.saturating_sub(distinct_images),
         }

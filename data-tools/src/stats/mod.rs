@@ -1,14 +1,19 @@
 //! What a data set holds, counted.
 //!
-//! Most comes from the indexes alone. Labels and unknown pieces do not stand there, so records that have
-//! labels or a text are read (and their checksum compared); others are not.
+//! Every record is read once, on all cores, and its checksum compared; what stays of it are counts.
 
 mod count;
+mod page;
+mod shape;
 mod table;
 
+pub use shape::{Histogram, Shape};
+
+use crate::scan::{At, Progress, Records};
 use count::{Counter, Group};
-use cxr_engine::shard::Dataset;
+use cxr_engine::shard::{Dataset, ShardError};
 use serde::Serialize;
+use shape::Facts;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a data set holds.
@@ -77,6 +82,8 @@ pub struct SplitStats {
     pub labels: BTreeMap<String, LabelStats>,
     /// The texts.
     pub text: TextStats,
+    /// How pictures and texts are distributed.
+    pub shape: Shape,
     /// Distinct checksums of pictures.
     pub distinct_images: u64,
     /// Pictures whose checksum an earlier one of the split has too.
@@ -151,8 +158,17 @@ pub struct Across {
     pub images: u64,
 }
 
-/// Counts; `list` is how many bad records are named.
-pub fn collect(dataset: &Dataset, max_text: u64, list: usize) -> Stats {
+/// Counts; `list` is how many bad records are named. `workers` of 0 takes all cores.
+///
+/// # Errors
+/// None for a damaged record, which is counted.
+pub fn collect(
+    dataset: &Dataset,
+    max_text: u64,
+    list: usize,
+    workers: usize,
+    say: &mut dyn FnMut(&str),
+) -> Result<Stats, ShardError> {
     let manifest = dataset.manifest();
     let mut stats = Stats {
         dir: dataset.dir().display().to_string(),
@@ -172,29 +188,32 @@ pub fn collect(dataset: &Dataset, max_text: u64, list: usize) -> Stats {
     // Splits in which a picture's checksum occurs.
     let mut home: HashMap<u32, BTreeSet<&str>> = HashMap::new();
     let unknown = dataset.tokenizer().special().unk;
-    for split in dataset.splits() {
-        let mut counter = Counter::new(split);
-        for i in 0..split.len() {
-            let meta = split.meta(i);
-            all.add(&meta);
-            counter.index(&meta, max_text);
-            if meta.has_image {
-                home.entry(meta.image_crc).or_default().insert(split.name());
-            }
-            if meta.pieces == 0 && meta.label_hash == 0 {
-                counter.without_labels();
-                continue;
-            }
-            match split.record(i) {
-                Ok(record) => counter.record(&record, unknown),
-                Err(error) => {
-                    stats.bad_records += 1;
-                    if stats.listed.len() < list {
-                        stats.listed.push(error.to_string());
-                    }
+    let records = Records::new(dataset, workers);
+    let places = records.places();
+    let mut counters: Vec<Counter> = dataset.splits().map(Counter::new).collect();
+    let mut progress = Progress::new("reading", places.len(), say);
+    let work = |&at: &At| Ok(records.read(at).map(|view| Facts::of(&view, unknown)));
+    records.each(&places, &mut progress, work, |&at, facts| {
+        let (meta, split) = (records.meta(at), records.split(at));
+        all.add(&meta);
+        if meta.has_image {
+            home.entry(meta.image_crc).or_default().insert(split);
+        }
+        let Some(counter) = counters.get_mut(at.split as usize) else {
+            return;
+        };
+        counter.index(&meta, max_text);
+        match facts {
+            Ok(facts) => counter.record(&facts),
+            Err(error) => {
+                stats.bad_records += 1;
+                if stats.listed.len() < list {
+                    stats.listed.push(error.to_string());
                 }
             }
         }
+    })?;
+    for (split, counter) in dataset.splits().zip(counters) {
         let done = counter.finish(split);
         stats.splits.insert(split.name().to_owned(), done);
     }
@@ -203,13 +222,18 @@ pub fn collect(dataset: &Dataset, max_text: u64, list: usize) -> Stats {
     let images: u64 = stats.splits.values().map(|s| s.images).sum();
     let pairs = images as f64 * (images as f64 - 1.0) / 2.0;
     stats.equal_by_chance = pairs.max(0.0) / 2f64.powi(32);
-    stats
+    Ok(stats)
 }
 
 impl Stats {
     /// For people: tables.
     pub fn text(&self) -> String {
         table::text(self)
+    }
+
+    /// For people with a browser: tables and histograms on a page of its own.
+    pub fn html(&self) -> String {
+        page::page(self)
     }
 }
 
