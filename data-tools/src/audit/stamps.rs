@@ -27,6 +27,9 @@ const EXACT: usize = 1 << 20;
 const CELLS: usize = 1 << 26;
 /// Common markers told of.
 const MARKERS: usize = 10;
+/// Sets of pictures that are joined to triggers and markers at most; the surest come first.
+const TRIGGERS: usize = 1000;
+const MARKER_SETS: usize = 200;
 
 /// A picture of the sample.
 #[derive(Clone, Debug)]
@@ -179,6 +182,8 @@ pub fn find(
             .then(bh.len().cmp(&ah.len()))
             .then(ah.cmp(bh))
     });
+    let triggers = chosen.partition_point(|(stamp, _)| stamp.label.is_some());
+    chosen.truncate(triggers.min(TRIGGERS) + MARKER_SETS);
     locate(records, sample, side, chosen, &mut stamps, say)?;
     Ok(stamps)
 }
@@ -338,13 +343,9 @@ impl Seen {
 
     /// Whether at least half of all pictures of both are common.
     fn mostly(&self, other: &Self) -> bool {
-        let mut sorted = self.records.clone();
-        sorted.sort_unstable();
-        let common = other
-            .records
-            .iter()
-            .filter(|at| sorted.binary_search(at).is_ok())
-            .count();
+        // The sample is in order, and so are they.
+        let have = |at: &&At| self.records.binary_search(at).is_ok();
+        let common = other.records.iter().filter(have).count();
         2 * common >= self.records.len() + other.records.len() - common
     }
 
