@@ -1,5 +1,8 @@
 //! A picture of 1024 x 1024 pixels to 256 x 256, step by step: decode, tone, square.
 
+#[path = "../tests/common/dicom.rs"]
+mod dicom;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use cxr_data::image::{self, Fit, Limits, Tones};
 use std::hint::black_box;
@@ -46,51 +49,19 @@ fn jpeg(pixels: &[u8]) -> Vec<u8> {
     out
 }
 
-/// 12 bits in 16, uncompressed, with a window.
-fn dicom(pixels: &[u8]) -> Vec<u8> {
-    let mut file = vec![0; 128];
-    file.extend(b"DICM\x02\0\x10\0UI\x14\0");
-    file.extend(b"1.2.840.10008.1.2.1\0");
-    let mut put = |tag: u32, vr: &[u8; 2], value: &[u8]| {
-        file.extend(((tag >> 16) as u16).to_le_bytes());
-        file.extend((tag as u16).to_le_bytes());
-        file.extend(vr);
-        match vr {
-            b"OW" => {
-                file.extend([0, 0]);
-                file.extend((value.len() as u32).to_le_bytes());
-            }
-            _ => file.extend((value.len() as u16).to_le_bytes()),
-        }
-        file.extend(value);
-    };
-    put(0x0028_0002, b"US", &[1, 0]);
-    put(0x0028_0004, b"CS", b"MONOCHROME1 ");
-    put(0x0028_0010, b"US", &(SIDE as u16).to_le_bytes());
-    put(0x0028_0011, b"US", &(SIDE as u16).to_le_bytes());
-    put(0x0028_0100, b"US", &[16, 0]);
-    put(0x0028_0101, b"US", &[12, 0]);
-    put(0x0028_0102, b"US", &[11, 0]);
-    put(0x0028_0103, b"US", &[0, 0]);
-    put(0x0028_1050, b"DS", b"2000");
-    put(0x0028_1051, b"DS", b"3000");
-    let wide = pixels.iter().map(|&v| u16::from(v) * 16);
-    put(
-        0x7fe0_0010,
-        b"OW",
-        &wide.flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
-    );
-    file
-}
-
 fn convert(c: &mut Criterion) {
     let pixels = picture();
     let wide: Vec<u8> = pixels.iter().flat_map(|&v| [v, 0]).collect();
+    let stored: Vec<u16> = pixels.iter().map(|&v| u16::from(v) * 16).collect();
+    let window = ["2000", "3000"];
     let files = [
         ("png", png(&pixels, png::BitDepth::Eight)),
         ("png16", png(&wide, png::BitDepth::Sixteen)),
         ("jpeg", jpeg(&pixels)),
-        ("dicom", dicom(&pixels)),
+        (
+            "dicom",
+            dicom::twelve_bits(SIDE as u16, "MONOCHROME1 ", window, &stored),
+        ),
     ];
     let limits = Limits::default();
     for (name, file) in &files {

@@ -11,6 +11,7 @@ pub mod dedup;
 pub mod diff;
 pub mod draw;
 pub mod image;
+mod pace;
 pub mod quarantine;
 pub mod reports;
 pub mod scan;

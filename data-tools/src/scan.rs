@@ -3,8 +3,9 @@
 //! What a pass keeps is up to its caller: some bytes a record, never a picture.
 
 use crate::convert::parallel::in_order;
+use crate::pace::Pace;
 use cxr_engine::shard::{Dataset, RecordMeta, RecordView, ShardError, Split};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Place of a record: number of its split in the order of names, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,40 +102,24 @@ impl Records {
 /// A line now and then while a pass takes long.
 pub struct Progress<'a> {
     what: &'static str,
-    total: usize,
-    done: usize,
-    start: Instant,
-    last: Instant,
+    pace: Pace,
     say: &'a mut dyn FnMut(&str),
 }
 
 impl<'a> Progress<'a> {
-    const EVERY: Duration = Duration::from_secs(5);
-
     /// Counts `total` items of a pass that is called `what`.
     pub fn new(what: &'static str, total: usize, say: &'a mut dyn FnMut(&str)) -> Self {
-        let now = Instant::now();
-        Self {
-            what,
-            total,
-            done: 0,
-            start: now,
-            last: now,
-            say,
-        }
+        let pace = Pace::new(total, Instant::now());
+        Self { what, pace, say }
     }
 
     fn step(&mut self) {
-        self.done += 1;
-        if self.last.elapsed() < Self::EVERY {
-            return;
+        if let Some(rate) = self.pace.step(false, Instant::now()) {
+            let Pace { done, total, .. } = self.pace;
+            (self.say)(&format!(
+                "{}: {done} of {total}, {:.0} a second, {} left",
+                self.what, rate.items, rate.left
+            ));
         }
-        self.last = Instant::now();
-        let rate = self.done as f64 / self.start.elapsed().as_secs_f64();
-        let left = self.total.saturating_sub(self.done) as f64 / rate;
-        (self.say)(&format!(
-            "{}: {} of {}, {rate:.0} a second, {left:.0} s left",
-            self.what, self.done, self.total
-        ));
     }
 }

@@ -1,6 +1,8 @@
 //! `cxr-data convert`, `merge` and `tokenizer` from the command line, on data made here.
 
 mod common;
+#[path = "common/dicom.rs"]
+mod dicom;
 
 use common::{Fixture, run, shared};
 use cxr_engine::shard::{Dataset, MISSING};
@@ -608,35 +610,9 @@ fn the_layout_samples_convert() {
     );
 }
 
-/// A DICOM file of 40 x 40 pixels of 12 bits in 16, all of one value, with a window.
+/// A DICOM file of 40 x 40 pixels, all of one value.
 fn dicom(value: u16, photometric: &str) -> Vec<u8> {
-    let mut file = vec![0; 128];
-    file.extend(b"DICM\x02\0\x10\0UI\x14\0\x31.2.840.10008.1.2.1\0");
-    let mut put = |tag: u32, vr: &[u8; 2], value: &[u8]| {
-        file.extend(((tag >> 16) as u16).to_le_bytes());
-        file.extend((tag as u16).to_le_bytes());
-        file.extend(vr);
-        match vr {
-            b"OW" => {
-                file.extend([0, 0]);
-                file.extend((value.len() as u32).to_le_bytes());
-            }
-            _ => file.extend((value.len() as u16).to_le_bytes()),
-        }
-        file.extend(value);
-    };
-    put(0x0028_0002, b"US", &[1, 0]);
-    put(0x0028_0004, b"CS", photometric.as_bytes());
-    put(0x0028_0010, b"US", &[40, 0]);
-    put(0x0028_0011, b"US", &[40, 0]);
-    put(0x0028_0100, b"US", &[16, 0]);
-    put(0x0028_0101, b"US", &[12, 0]);
-    put(0x0028_0102, b"US", &[11, 0]);
-    put(0x0028_0103, b"US", &[0, 0]);
-    put(0x0028_1050, b"DS", b"1000");
-    put(0x0028_1051, b"DS", b"2001");
-    put(0x7fe0_0010, b"OW", &value.to_le_bytes().repeat(1600));
-    file
+    dicom::twelve_bits(40, photometric, ["1000", "2001"], &[value; 1600])
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Hostile pictures cost little memory: headers that claim more than the file can hold, archives that
 //! unpack to more than is allowed. Allocations are counted, so this program has one test alone.
 
+#[path = "common/dicom.rs"]
+mod dicom;
+
 use cxr_data::image::{Limits, Reason, decode};
+use dicom::element;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -40,27 +44,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// An element of an explicit little-endian DICOM file.
-fn element(file: &mut Vec<u8>, tag: u32, vr: &[u8; 2], value: &[u8]) {
-    file.extend(((tag >> 16) as u16).to_le_bytes());
-    file.extend((tag as u16).to_le_bytes());
-    file.extend(vr);
-    if vr == b"OW" {
-        file.extend([0, 0]);
-        file.extend((value.len() as u32).to_le_bytes());
-    } else {
-        file.extend((value.len() as u16).to_le_bytes());
-    }
-    file.extend(value);
-}
-
 /// A DICOM file that claims `side x side` pixels of 16 bits.
 fn dicom(syntax: &str, side: u16, pixels: &[u8]) -> Vec<u8> {
-    let mut file = vec![0; 128];
-    file.extend(b"DICM");
-    let mut uid = syntax.as_bytes().to_vec();
-    uid.resize(uid.len().next_multiple_of(2), 0);
-    element(&mut file, 0x0002_0010, b"UI", &uid);
+    let mut file = dicom::begin(syntax);
     let mut set = Vec::new();
     element(&mut set, 0x0028_0002, b"US", &[1, 0]);
     element(&mut set, 0x0028_0004, b"CS", b"MONOCHROME2 ");

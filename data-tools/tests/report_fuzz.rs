@@ -1,12 +1,16 @@
 //! Mutated reports: no parser panics, none takes longer than its text is long, and what comes out is sane. The same
 //! mutations on every run; a longer run by `CXR_FUZZ_SECONDS=600 cargo test --release -p cxr-data --test report_fuzz`.
 
+#[path = "common/fuzz.rs"]
+mod fuzz;
+
 use cxr_data::convert::mimic_cxr::MimicCxr;
 use cxr_data::convert::openi::Openi;
 use cxr_data::convert::problems::Problems;
 use cxr_data::convert::source::Source;
 use cxr_data::reports::{Deid, Fallback, ListNumbers, Options, Section, mimic, sentences, words};
 use cxr_engine::text::normalise;
+use fuzz::{Random, mutate, rounds};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -63,48 +67,6 @@ const XML: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <AbstractText Label="IMPRESSION"><![CDATA[No acute disease.]]></AbstractText></Abstract></Article></MedlineCitation>
 <MeSH><major>Cardiomegaly/mild</major><major>Thickening/pleura/apex</major></MeSH>
 <parentImage id="CXR7_7_IM-0001-1001"/></eCitation>"#;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-}
-
-/// A few changes: bytes, stretches moved or doubled, pieces put in, once or often.
-fn mutate(sample: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut text = sample.to_vec();
-    for _ in 0..1 + random.below(6) {
-        let place = random.below(text.len());
-        let end = (place + random.below(40)).min(text.len());
-        match random.below(7) {
-            0 => drop(text.drain(place..end)),
-            1 => {
-                let copy = text[place..end].to_vec();
-                let to = random.below(text.len());
-                text.splice(to..to, copy);
-            }
-            2 if place < text.len() => text[place] ^= 1 << random.below(8),
-            3 if place < text.len() => text[place] = random.below(256) as u8,
-            4 => text.truncate(place),
-            5 => {
-                let piece = PIECES[random.below(PIECES.len())].repeat(1 + random.below(300));
-                text.splice(place..place, piece.bytes());
-            }
-            _ => {
-                let piece = PIECES[random.below(PIECES.len())];
-                text.splice(place..place, piece.bytes());
-            }
-        }
-    }
-    text
-}
 
 fn options(n: usize) -> Options {
     let choice = |i: usize| n >> (2 * i) & 3;
@@ -168,28 +130,12 @@ fn check(text: &str, n: usize) {
     );
 }
 
-fn seconds() -> Option<u64> {
-    let text = std::env::var("CXR_FUZZ_SECONDS").ok()?;
-    Some(text.parse().expect("CXR_FUZZ_SECONDS is a number"))
-}
-
-/// Calls `round` with the numbers from 0, `quick` times or as long as it is asked for.
-fn rounds(quick: u64, mut round: impl FnMut(u64)) {
-    let start = Instant::now();
-    let mut n = 0;
-    while seconds().map_or(n < quick, |s| start.elapsed().as_secs() < s) {
-        round(n);
-        n += 1;
-    }
-    println!("{n} rounds");
-}
-
 #[test]
 fn no_mutated_report_makes_it_panic() {
     rounds(20_000, |n| {
         let mut random = Random(n);
         let sample = SAMPLES[random.below(SAMPLES.len())];
-        let text = mutate(sample.as_bytes(), &mut random);
+        let text = mutate(sample.as_bytes(), &PIECES, &mut random);
         check(&String::from_utf8_lossy(&text), random.below(1 << 10));
     });
 }
@@ -245,7 +191,7 @@ fn no_mutated_xml_makes_openi_panic() {
     rounds(20, |n| {
         for i in 0..50 {
             let mut random = Random(n * 50 + i);
-            let text = mutate(XML.as_bytes(), &mut random);
+            let text = mutate(XML.as_bytes(), &PIECES, &mut random);
             std::fs::write(dir.path().join(format!("{i}.xml")), text).expect("written");
         }
         tried += 50;
@@ -280,7 +226,7 @@ fn no_mutated_archive_makes_mimic_cxr_panic() {
     rounds(1500, |n| {
         let mut random = Random(n);
         let bytes = match random.below(2) {
-            0 => mutate(&whole, &mut random),
+            0 => mutate(&whole, &PIECES, &mut random),
             // Single bytes reach the fields of the directory better.
             _ => {
                 let mut bytes = whole.clone();

@@ -4,6 +4,9 @@
 //! Small data sets of every layout, and mutations of one of their files. `CXR_FUZZ_SECONDS` sets how long; without it, a
 //! number of rounds that takes a few seconds.
 
+#[path = "common/fuzz.rs"]
+mod fuzz;
+
 use cxr_data::convert::ConvertError;
 use cxr_data::convert::chexpert::Chexpert;
 use cxr_data::convert::dicom_dir::DicomDir;
@@ -15,12 +18,12 @@ use cxr_data::convert::problems::Problems;
 use cxr_data::convert::r2gen::R2gen;
 use cxr_data::convert::source::{Item, Source};
 use cxr_data::convert::webdataset::Webdataset;
+use fuzz::{Random, asked, mutate, rounds};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 /// Counts what is allocated.
 struct Counting;
@@ -243,50 +246,6 @@ const PIECES: [&[u8]; 30] = [
     b"000000000000",
 ];
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-}
-
-fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..1 + random.below(5) {
-        if bytes.is_empty() {
-            break;
-        }
-        let place = random.below(bytes.len());
-        let end = (place + 1 + random.below(40)).min(bytes.len());
-        match random.below(7) {
-            0 => drop(bytes.drain(place..end)),
-            1 => {
-                let copy = bytes[place..end].to_vec();
-                let to = random.below(bytes.len());
-                bytes.splice(to..to, copy);
-            }
-            2 => bytes[place] ^= 1 << random.below(8),
-            3 => bytes[place] = random.below(256) as u8,
-            4 => bytes.truncate(place),
-            5 => drop(bytes.splice(
-                place..place,
-                PIECES[random.below(PIECES.len())].iter().copied(),
-            )),
-            _ => {
-                let piece = PIECES[random.below(PIECES.len())].repeat(1 + random.below(300));
-                bytes.splice(place..place, piece);
-            }
-        }
-    }
-    bytes
-}
-
 /// Scans, and holds the result to what is true of any. Gives the items and the most memory taken, bytes.
 fn check(source: &dyn Source, most_items: usize) -> (Result<Vec<Item>, ConvertError>, usize) {
     let before = NOW.load(Relaxed);
@@ -342,41 +301,29 @@ fn every_case_gives_records_as_it_is() {
 #[test]
 fn no_mutation_makes_it_panic_or_grow() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let seconds = std::env::var("CXR_FUZZ_SECONDS")
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
     let cases = cases();
     let dirs: Vec<_> = cases.iter().map(folder).collect();
-    let start = Instant::now();
-    let (mut rounds, mut accepted) = (0u64, 0u64);
-    loop {
-        let done = match seconds {
-            Some(seconds) => start.elapsed().as_secs() >= seconds,
-            None => rounds == 1500,
-        };
-        if done {
-            break;
-        }
-        let mut random = Random(rounds);
+    let mut accepted = 0u64;
+    let rounds = rounds(1500, |round| {
+        let mut random = Random(round);
         let number = random.below(cases.len());
         let (case, dir) = (&cases[number], dirs[number].path());
         let place = case.mutable[random.below(case.mutable.len())];
         let (name, whole) = &case.files[place];
-        let bytes = mutate(whole, &mut random);
+        let bytes = mutate(whole, &PIECES, &mut random);
         std::fs::write(dir.join(name), &bytes).expect("written");
         let (result, taken) = check(&*(case.source)(dir.to_owned()), bytes.len());
         // Buffers of the readers, and a multiple of what there is to read.
         let most = (1 << 20) + 200 * bytes.len();
         assert!(
             taken < most,
-            "round {rounds}: {taken} bytes for {name} of {}",
+            "round {round}: {taken} bytes for {name} of {}",
             bytes.len()
         );
         accepted += u64::from(result.is_ok_and(|items| !items.is_empty()));
         std::fs::write(dir.join(name), whole).expect("written");
-        rounds += 1;
-    }
-    println!("{rounds} data sets, {accepted} of them with records");
+    });
+    println!("{accepted} data sets with records");
     // Were nothing accepted, or all, the mutations would test little.
     assert!(accepted > rounds / 20 && accepted < rounds * 19 / 20);
 }
@@ -398,7 +345,7 @@ fn every_table(bytes: &[u8]) {
 #[test]
 fn files_of_one_piece_repeated() {
     // The first are those of the formats themselves.
-    let quick = std::env::var_os("CXR_FUZZ_SECONDS").is_none();
+    let quick = asked().is_none();
     for piece in PIECES.iter().take(if quick { 15 } else { PIECES.len() }) {
         every_table(&piece.repeat((5 << 20) / piece.len()));
     }

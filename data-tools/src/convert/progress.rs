@@ -1,79 +1,35 @@
 //! A line now and then while a conversion takes long.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use crate::pace::Pace;
+use std::time::Instant;
 
 /// Counts records, and says every few seconds how far it is.
-pub(super) struct Progress {
-    total: usize,
-    done: usize,
-    pictures: usize,
-    /// Time, records and pictures at the start and at each line, as far back as the rate looks.
-    marks: VecDeque<(Instant, usize, usize)>,
-}
+pub(super) struct Progress(Pace);
 
 impl Progress {
-    const EVERY: Duration = Duration::from_secs(5);
-    /// The rate is that of so many lines: long enough to be steady, short enough to follow a change from
-    /// small pictures to large ones.
-    const LINES: usize = 6;
-
     pub(super) fn new(total: usize, now: Instant) -> Self {
-        Self {
-            total,
-            done: 0,
-            pictures: 0,
-            marks: VecDeque::from([(now, 0, 0)]),
-        }
+        Self(Pace::new(total, now))
     }
 
     /// Counts a record; a line if one is due.
     pub(super) fn step(&mut self, picture: bool, now: Instant) -> Option<String> {
-        self.done += 1;
-        self.pictures += usize::from(picture);
-        let due = self
-            .marks
-            .back()
-            .is_none_or(|(last, ..)| now.saturating_duration_since(*last) >= Self::EVERY);
-        due.then(|| self.line(now))
-    }
-
-    fn line(&mut self, now: Instant) -> String {
-        let &(then, done, pictures) = self.marks.front().unwrap_or(&(now, 0, 0));
-        self.marks.push_back((now, self.done, self.pictures));
-        if self.marks.len() > Self::LINES {
-            self.marks.pop_front();
-        }
-        let seconds = now.saturating_duration_since(then).as_secs_f64().max(1e-3);
-        let rate = |n: usize| n as f64 / seconds;
-        let records = rate(self.done - done);
-        let speed = match self.pictures - pictures {
-            0 => format!("{records:.0} records a second"),
-            n => format!("{:.0} pictures a second", rate(n)),
+        let rate = self.0.step(picture, now)?;
+        let speed = match rate.pictures {
+            0.0 => format!("{:.0} records a second", rate.items),
+            pictures => format!("{pictures:.0} pictures a second"),
         };
-        let left = (self.total - self.done) as f64 / records;
-        format!(
-            "{} of {} records, {speed}, {} left",
-            self.done,
-            self.total,
-            duration(left)
-        )
-    }
-}
-
-/// Seconds for people.
-fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match seconds {
-        s if s < 100.0 => format!("{s:.0} s"),
-        _ if minutes < 100 => format!("{minutes} min"),
-        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        let Pace { done, total, .. } = self.0;
+        Some(format!(
+            "{done} of {total} records, {speed}, {} left",
+            rate.left
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn the_rate_is_that_of_the_last_lines() {

@@ -1,25 +1,16 @@
 //! Mutated pictures of every format: a decoder neither panics nor makes what it should not. The same
 //! mutations on every run; a longer run by `CXR_FUZZ_SECONDS=600 cargo test --release -p cxr-data fuzz`.
 
+#[path = "../../tests/common/fuzz.rs"]
+mod shared;
+
 use super::dicom::tests::{Maker, lossless, samples};
 use super::*;
+use shared::{Random, asked, rounds};
 use std::time::{Duration, Instant};
 
 const W: usize = 24;
 const H: usize = 20;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
@@ -267,7 +258,7 @@ fn right_checksums(file: &mut [u8]) {
     }
 }
 
-fn fuzz(seeds: &[Vec<u8>], count: usize, seed: u64) {
+fn fuzz(seeds: &[Vec<u8>], count: u64, seed: u64) {
     let limits = Limits {
         max_pixels: 1 << 20,
         max_file: 1 << 20,
@@ -277,16 +268,10 @@ fn fuzz(seeds: &[Vec<u8>], count: usize, seed: u64) {
         let seen = decode(file, &limits);
         assert!(seen.is_ok(), "seed {i} does not decode: {seen:?}");
     }
-    let seconds = std::env::var("CXR_FUZZ_SECONDS").ok();
-    let seconds = seconds.map(|s| s.parse::<u64>().expect("CXR_FUZZ_SECONDS is a number"));
-    let start = Instant::now();
-    let go_on = |round: usize| match seconds {
-        Some(seconds) => start.elapsed() < Duration::from_secs(seconds),
-        None => round < count,
-    };
+    let alone = asked().is_some();
     let mut random = Random(seed);
-    let (mut round, mut decoded) = (0, 0);
-    while go_on(round) {
+    let mut decoded = 0;
+    let rounds = rounds(count, |round| {
         let file = mutate(seeds, &mut random);
         let began = Instant::now();
         match decode(&file, &limits) {
@@ -301,15 +286,14 @@ fn fuzz(seeds: &[Vec<u8>], count: usize, seed: u64) {
         }
         // How long is only looked at on a machine that does nothing else.
         assert!(
-            seconds.is_none() || began.elapsed() < Duration::from_secs(2),
+            !alone || began.elapsed() < Duration::from_secs(2),
             "round {round} took {:?}",
             began.elapsed()
         );
-        round += 1;
-    }
+    });
     assert!(
-        decoded > round / 50,
-        "{decoded} of {round} decoded: too few to say much"
+        decoded > rounds / 50,
+        "{decoded} of {rounds} decoded: too few to say much"
     );
 }
 
