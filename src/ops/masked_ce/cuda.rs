@@ -60,9 +60,9 @@ struct JoinRows {
     row_stride: u32,
 }
 
-/// What [`forward`] is given.
+/// What both passes read; the forward one writes `lse`.
 #[derive(Clone, Copy)]
-struct Forward {
+struct Head {
     /// The counts.
     run: Ptr<DeviceRun>,
     /// Rows of `h`.
@@ -81,8 +81,6 @@ struct Forward {
     label: Ptr<u32>,
     /// `[rows]`
     lse: Ptr<f32>,
-    /// `[3]`
-    sums: Ptr<f32>,
 }
 
 /// The workspace of [`forward`].
@@ -120,9 +118,9 @@ fn forward_workspace(cap: usize, vocab: usize) -> usize {
     Strips::new(Ptr::NULL, Tile::Small, cap, vocab).bytes
 }
 
-/// See [`super::reference::forward`]; `cap` is the most rows.
-fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
-    let Forward {
+/// See [`super::reference::forward`]; `cap` is the most rows, `sums` is `[3]`.
+fn forward(gpu: &Gpu, cap: usize, head: &Head, sums: Ptr<f32>) -> Result<(), BackendError> {
+    let Head {
         run,
         rows,
         c,
@@ -132,8 +130,7 @@ fn forward(gpu: &Gpu, cap: usize, args: &Forward) -> Result<(), BackendError> {
         bias,
         label,
         lse,
-        sums,
-    } = *args;
+    } = *head;
     let (k, n) = (c as usize, vocab as usize);
     let cut = Cut::whole(
         gpu.multiprocessors,
@@ -237,27 +234,9 @@ struct DhSum {
     splits: u32,
 }
 
-/// What [`backward`] is given.
+/// What [`backward`] writes, and what it scales it by.
 #[derive(Clone, Copy)]
-struct Backward {
-    /// The counts.
-    run: Ptr<DeviceRun>,
-    /// Rows of `h`.
-    rows: Rows,
-    /// Columns of `h`.
-    c: u32,
-    /// Pieces.
-    vocab: u32,
-    /// `[rows, c]`
-    h: Ptr<bf16>,
-    /// `[vocab, c]`
-    word: Ptr<bf16>,
-    /// `[vocab]`
-    bias: Ptr<f32>,
-    /// `[rows]`
-    label: Ptr<u32>,
-    /// `[rows]`
-    lse: Ptr<f32>,
+struct Gradients {
     /// `[1]`
     scale: Ptr<f32>,
     /// `[rows, c]`
@@ -319,26 +298,26 @@ fn backward_workspace(multiprocessors: u32, cap: usize, c: usize, vocab: usize) 
 }
 
 /// See [`super::reference::backward`]; `cap` is the most rows.
-fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> {
-    let Backward { run, rows, .. } = *args;
-    let (c, vocab) = (args.c as usize, args.vocab as usize);
-    let aligned = aligned(args.h, c) && aligned(args.word, c);
+fn backward(gpu: &Gpu, cap: usize, head: &Head, grads: &Gradients) -> Result<(), BackendError> {
+    let Head { run, rows, .. } = *head;
+    let (c, vocab) = (head.c as usize, head.vocab as usize);
+    let aligned = aligned(head.h, c) && aligned(head.word, c);
     let plan = Plan::new(gpu.workspace, gpu.multiprocessors, [cap, c, vocab], aligned);
     for first in (0..vocab).step_by(plan.chunk) {
         let pieces = plan.chunk.min(vocab - first) as u32;
         let stride = plan.stride as u32;
-        let word = args.word.add(first * c);
+        let word = head.word.add(first * c);
         let dlogit = Dlogit {
             run,
-            h: args.h,
+            h: head.h,
             word,
-            bias: args.bias.add(first),
-            label: args.label,
-            lse: args.lse,
-            scale: args.scale,
+            bias: head.bias.add(first),
+            label: head.label,
+            lse: head.lse,
+            scale: grads.scale,
             dlogit: plan.dlogit,
             rows,
-            c: args.c,
+            c: head.c,
             first: first as u32,
             pieces,
             stride,
@@ -347,13 +326,13 @@ fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> 
         let dword = Dword {
             run,
             dlogit: plan.dlogit,
-            h: args.h,
+            h: head.h,
             out: WeightGradient {
                 partial: plan.partial,
-                dw: args.dword.add(first * c),
-                db: args.dbias.add(first),
+                dw: grads.dword.add(first * c),
+                db: grads.dbias.add(first),
                 n: pieces,
-                k: args.c,
+                k: head.c,
             },
             rows,
             stride,
@@ -367,7 +346,7 @@ fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> 
             word,
             part: plan.part,
             rows,
-            c: args.c,
+            c: head.c,
             rows_cap: cap as u32,
             pieces,
             stride,
@@ -378,9 +357,9 @@ fn backward(gpu: &Gpu, cap: usize, args: &Backward) -> Result<(), BackendError> 
     let sum = DhSum {
         run,
         part: plan.part,
-        dh: args.dh,
+        dh: grads.dh,
         rows,
-        c: args.c,
+        c: head.c,
         rows_cap: cap as u32,
         splits: plan.dh.splits as u32,
     };
@@ -412,24 +391,9 @@ pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
             bias,
             label,
             lse,
-            sums,
             ..
-        } => {
-            let args = Forward {
-                run: gpu.run,
-                rows: rows.into(),
-                c: c as u32,
-                vocab: vocab as u32,
-                h: m.half(h),
-                word: m.half(word),
-                bias: m.single(bias),
-                label: m.words(label),
-                lse: m.single(lse),
-                sums: m.single(sums),
-            };
-            forward(gpu, rows.cap(), &args)
         }
-        Call::MaskedCeBackward {
+        | Call::MaskedCeBackward {
             rows,
             c,
             vocab,
@@ -438,13 +402,9 @@ pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
             bias,
             label,
             lse,
-            scale,
-            dh,
-            dword,
-            dbias,
             ..
         } => {
-            let args = Backward {
+            let head = Head {
                 run: gpu.run,
                 rows: rows.into(),
                 c: c as u32,
@@ -454,12 +414,28 @@ pub(crate) fn run(cuda: &Cuda, call: &Call) -> Result<(), BackendError> {
                 bias: m.single(bias),
                 label: m.words(label),
                 lse: m.single(lse),
-                scale: m.single(scale),
-                dh: m.half(dh),
-                dword: m.single(dword),
-                dbias: m.single(dbias),
             };
-            backward(gpu, rows.cap(), &args)
+            match *call {
+                Call::MaskedCeBackward {
+                    scale,
+                    dh,
+                    dword,
+                    dbias,
+                    ..
+                } => {
+                    let grads = Gradients {
+                        scale: m.single(scale),
+                        dh: m.half(dh),
+                        dword: m.single(dword),
+                        dbias: m.single(dbias),
+                    };
+                    backward(gpu, rows.cap(), &head, &grads)
+                }
+                Call::MaskedCeForward { sums, .. } => {
+                    forward(gpu, rows.cap(), &head, m.single(sums))
+                }
+                _ => unreachable!("{call:?} is matched above"),
+            }
         }
         _ => unreachable!("{call:?} is no call of masked_ce"),
     }
